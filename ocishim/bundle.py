@@ -1,0 +1,88 @@
+"""config.json of a bundle: found, read as text and as a spec, never written to."""
+
+import os
+import stat
+
+from . import jsontext
+from .errors import SpecError, words
+
+#: A spec with 500 layers and a seccomp profile has 0.2 MB.
+LARGEST = 16 << 20
+
+
+class Bundle:
+    """A bundle: its directory and its config.json, both absolute, and the text and value of the latter."""
+
+    __slots__ = ("config", "directory", "spec", "text")
+
+    def __init__(self, directory: str, config: str, text: str, spec: dict[str, object]) -> None:
+        self.directory = directory
+        self.config = config
+        self.text = text
+        self.spec = spec
+
+
+def read(directory: str, config: str = "") -> Bundle:
+    """Read a bundle; `config` is crun's --config, a file to take in place of config.json.
+
+    Raises SpecError if there is no spec in it.
+    """
+    directory = os.path.abspath(directory)
+    if not config:
+        config = f"{directory}/config.json"
+    elif not os.path.isabs(config):
+        config = os.path.abspath(config)
+    text = _read_text(config, directory)
+    try:
+        spec = jsontext.loads(text)
+    except jsontext.JSONError as e:
+        raise SpecError(config, f"not the JSON of a spec: {e}", "correct it") from None
+    if not isinstance(spec, dict):
+        raise SpecError(config, "not a JSON object", "a spec is { … }")
+    _check_case(config, spec)
+    return Bundle(directory, config, text, spec)
+
+
+def _read_text(config: str, directory: str) -> str:
+    try:
+        file = os.open(config, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as e:
+        if e.errno == 2 and not os.path.isdir(directory):
+            raise SpecError(directory, "no such bundle", "give a bundle's directory") from None
+        raise SpecError(config, words(e.errno or 0), "a bundle holds a config.json") from None
+    try:
+        found = os.fstat(file)
+        if not stat.S_ISREG(found.st_mode):
+            raise SpecError(config, "not a regular file", "a bundle holds a config.json")
+        if found.st_size > LARGEST:
+            raise SpecError(config, f"{found.st_size >> 20} MiB", f"a spec has {LARGEST >> 20} MiB at most")
+        data = bytearray()
+        while chunk := os.read(file, max(found.st_size + 1 - len(data), 65536)):
+            data += chunk
+            if len(data) > LARGEST:
+                raise SpecError(config, "it grows", f"a spec has {LARGEST >> 20} MiB at most")
+    finally:
+        os.close(file)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as e:
+        raise SpecError(config, f"not UTF-8 at byte {e.start}", "correct it") from None
+
+
+def _check_case(config: str, spec: dict[str, object]) -> None:
+    """Refuse a field that Go's JSON takes for one that ocishim reads, though it is spelt otherwise."""
+    _fold(config, spec, ("mounts", "linux", "annotations"))
+    mounts = spec.get("mounts")
+    for index, entry in enumerate(mounts if isinstance(mounts, list) else ()):
+        if isinstance(entry, dict):
+            _fold(f"mounts[{index}]", entry, ("destination", "type", "source", "options"))
+
+
+def _fold(where: str, fields: dict[str, object], known: tuple[str, ...]) -> None:
+    for key in fields:
+        if key not in known and key.casefold() in known:
+            raise SpecError(
+                f"{where}.{key}" if where[-1] == "]" else key,
+                f'runc and runsc would read it as "{key.casefold()}", crun would not',
+                f'write "{key.casefold()}"',
+            )

@@ -1,0 +1,1 @@
+"""Commands for people, by click: nothing here is imported on the way to a runtime."""

@@ -1,0 +1,88 @@
+"""What `ocishim --help` and `ocishim run --help` say."""
+
+import click
+
+from .. import __version__
+from ..settings import MODES, PATH
+
+_EPILOG = f"""\
+Every other command of an OCI runtime (create, start, state, kill, delete, exec, …) goes to the low-level
+runtime as it is typed; create, run and restore prepare the bundle's overlays first.
+
+\b
+The low-level runtime is the first of these that is given:
+  --runtime NAME|PATH
+  OCISHIM_RUNTIME
+  the name ocishim is called by: ocishim-runsc, a link to ocishim
+  the first installed one of the settings, {PATH}
+  or OCISHIM_CONFIG; without settings runc, crun, runsc
+"""
+
+
+class _Commands(click.Group):
+    """The commands, the most used one first."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(
+    cls=_Commands,
+    epilog=_EPILOG,
+    options_metavar="[--runtime NAME|PATH] [--overlay MODE]",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, message="%(prog)s version %(version)s, then the runtime's own version")
+def ocishim() -> None:
+    """Overlay mounts that work under runc, crun and runsc, or a container that does not start and says why.
+
+    \b
+    Run a bundle:             ocishim run --runtime runsc BUNDLE
+    In place of a runtime:    podman --runtime /path/to/ocishim-runsc run …
+    """
+
+
+@ocishim.command(
+    options_metavar="[OPTIONS]",
+    epilog="Any other option of the runtime's own run may be given as well: --detach, --pid-file FILE, …",
+)
+@click.argument("bundle", metavar="BUNDLE | [--bundle BUNDLE] ID")
+@click.option("--runtime", metavar="NAME|PATH", help="The low-level runtime: runc, crun, runsc, or a path.")
+@click.option(
+    "--overlay",
+    type=click.Choice(MODES),
+    help="Mount overlays by the kernel, by fuse-overlayfs, or by the first of them that can (auto).",
+)
+def run(**_: object) -> None:
+    """Run a container from a bundle.
+
+    BUNDLE is a directory with a config.json; the container is then named after it. With --bundle, or in a
+    bundle's directory, the argument is the container's id, as with runc.
+    """
+
+
+@ocishim.command("help")
+@click.argument("command", required=False)
+@click.pass_context
+def help_(ctx: click.Context, command: str | None) -> None:
+    """Show this text, or that of one command."""
+    assert ctx.parent is not None
+    found = ocishim.get_command(ctx, command) if command else ocishim
+    if found is None:
+        raise click.UsageError(
+            f'no command "{command}" of ocishim; ask the runtime: RUNTIME {command} --help'
+        )
+    context = ctx.parent if found is ocishim else click.Context(found, info_name=command, parent=ctx.parent)
+    click.echo(found.get_help(context))
+
+
+def main(args: list[str]) -> int:
+    """Show help for a command line that is for a person; give the exit status."""
+    if not args:
+        args = ["--help"]
+    elif "run" in args and "help" not in args:
+        args = ["run", "--help"]
+    elif "help" not in args:
+        args = ["--help"]
+    status = ocishim.main(args, prog_name="ocishim", standalone_mode=False)
+    return status if isinstance(status, int) else 0

@@ -1,0 +1,191 @@
+"""The kernel's overlayfs: by the new mount API, by mount(2) where that is missing."""
+
+import os
+from errno import EBADF, EINVAL, ENOSYS, EPERM
+
+from .. import linux
+from ..errors import MountError, SyscallError
+from ..options import SUPERBLOCK_FLAGS, escape
+from .reason import of_kernel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..plan import Step
+
+    SetLayer = Callable[[int, str, str], None]
+
+#: mount(2) cuts its data here without a word: a page less the NUL.
+LONGEST_DATA = 4095
+#: fsconfig(2) refuses longer strings with EINVAL and no text.
+LONGEST_STRING = 255
+
+_ATTRIBUTES = {
+    "ro": linux.MOUNT_ATTR_RDONLY,
+    "nosuid": linux.MOUNT_ATTR_NOSUID,
+    "nodev": linux.MOUNT_ATTR_NODEV,
+    "noexec": linux.MOUNT_ATTR_NOEXEC,
+    "nodiratime": linux.MOUNT_ATTR_NODIRATIME,
+    "nosymfollow": linux.MOUNT_ATTR_NOSYMFOLLOW,
+    "noatime": linux.MOUNT_ATTR_NOATIME,
+    "strictatime": linux.MOUNT_ATTR_STRICTATIME,
+}
+MS_FLAGS = {
+    "ro": linux.MS_RDONLY,
+    "nosuid": linux.MS_NOSUID,
+    "nodev": linux.MS_NODEV,
+    "noexec": linux.MS_NOEXEC,
+    "nodiratime": linux.MS_NODIRATIME,
+    "nosymfollow": linux.MS_NOSYMFOLLOW,
+    "noatime": linux.MS_NOATIME,
+    "relatime": linux.MS_RELATIME,
+    "strictatime": linux.MS_STRICTATIME,
+    "sync": linux.MS_SYNCHRONOUS,
+    "dirsync": linux.MS_DIRSYNC,
+    "lazytime": linux.MS_LAZYTIME,
+}
+
+
+def mount(step: "Step", target: str, empty: str) -> None:
+    """Mount an overlay on `target`; `empty` is an empty directory, the kernel's second lower if it needs one.
+
+    Layers are given by descriptor (kernel 6.13 on: no escapes, no limits), else by string (6.8 on), else in
+    mount(2)'s data. Raises MountError with the kernel's errno and, if it gave any, its words.
+    """
+    lower = [*step.lower, empty] if step.needs_empty_lower else step.lower
+    said = ""
+    for set_layer in (_layer_by_fd, _layer_by_string):
+        try:
+            context = linux.fsopen("overlay")
+        except SyscallError as e:
+            if e.errno in (ENOSYS, EPERM):  # before 5.2; a seccomp filter
+                break
+            raise _refused(e, step, "") from None
+        try:
+            _configure(step, lower, context, set_layer)
+            _attach(step, context, target)
+            return
+        except _NotThisWayError:
+            continue
+        except SyscallError as e:
+            said = _log(context)
+            # Until 6.4 any option is taken as it comes and the whole refused: mount(2) may still know it.
+            if set_layer is _layer_by_fd or e.errno != EINVAL:
+                raise _refused(e, step, said) from None
+        finally:
+            os.close(context)
+    _mount_by_data(step, lower, target, said)
+
+
+class _NotThisWayError(Exception):
+    """This kernel does not take layers in this way."""
+
+
+def _configure(step: "Step", lower: list[str], context: int, set_layer: "SetLayer") -> None:
+    try:
+        set_layer(context, "lowerdir+", lower[0])
+    except SyscallError as e:
+        if e.errno in (EINVAL, EBADF):
+            raise _NotThisWayError from None
+        raise
+    for path in lower[1:]:
+        set_layer(context, "lowerdir+", path)
+    for path in step.data:
+        set_layer(context, "datadir+", path)
+    if step.upper:
+        set_layer(context, "upperdir", step.upper)
+        set_layer(context, "workdir", step.work)
+    linux.fsconfig_string(context, "source", step.mount.source)
+    for name, value in (*step.mount.options.items(), *step.mount.lsm.items()):
+        if value:
+            linux.fsconfig_string(context, name, value)
+        else:
+            linux.fsconfig_flag(context, name)
+    for flag in step.mount.flags:
+        if flag == "ro" or flag in SUPERBLOCK_FLAGS:
+            linux.fsconfig_flag(context, flag)
+
+
+def _attach(step: "Step", context: int, target: str) -> None:
+    attributes = 0
+    for flag in step.mount.flags:
+        attributes |= _ATTRIBUTES.get(flag, 0)
+    linux.fsconfig_create(context)
+    mounted = linux.fsmount(context, attributes)
+    try:
+        linux.move_mount(mounted, target)
+    finally:
+        os.close(mounted)
+
+
+def _layer_by_fd(context: int, key: str, path: str) -> None:
+    file = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        linux.fsconfig_fd(context, key, file)
+    finally:
+        os.close(file)
+
+
+def _layer_by_string(context: int, key: str, path: str) -> None:
+    # upperdir and workdir are unescaped here (ovl_mount_dir); lowerdir+ is taken as it is.
+    value = path if key[-1] == "+" else path.replace("\\", "\\\\")
+    if len(os.fsencode(value)) > LONGEST_STRING:
+        raise _NotThisWayError
+    linux.fsconfig_string(context, key, value)
+
+
+def _mount_by_data(step: "Step", lower: list[str], target: str, said: str) -> None:
+    """Mount by mount(2); where its data would be cut, layers are named by descriptors in /proc/self/fd."""
+    flags = 0
+    for flag in step.mount.flags:
+        flags |= MS_FLAGS[flag]
+    layers = [*lower, *step.data, *((step.upper, step.work) if step.upper else ())]
+    data = _data(step, len(lower), [escape(path) for path in layers])
+    files: list[int] = []
+    directory = os.open(".", os.O_PATH | os.O_CLOEXEC)
+    try:
+        if len(os.fsencode(data)) > LONGEST_DATA:
+            for path in layers:
+                files.append(os.open(path, os.O_PATH | os.O_CLOEXEC))  # noqa: PERF401 - closed below
+            os.chdir("/proc/self/fd")
+            data = _data(step, len(lower), [str(file) for file in files])
+        if len(os.fsencode(data)) > LONGEST_DATA:
+            raise MountError(
+                f"mount overlay on {step.mount.destination}",
+                f"{len(data)} bytes of options; this kernel takes {LONGEST_DATA} and cuts the rest",
+                "merge some of the layers",
+            )
+        linux.mount(step.mount.source, target, "overlay", flags, data)
+    except SyscallError as e:
+        raise _refused(e, step, said) from None
+    finally:
+        os.fchdir(directory)
+        for file in (directory, *files):
+            os.close(file)
+
+
+def _data(step: "Step", lowers: int, names: list[str]) -> str:
+    lower, data = names[:lowers], names[lowers : lowers + len(step.data)]
+    parts = ["lowerdir=" + ":".join(lower) + "".join(f"::{name}" for name in data)]
+    if step.upper:
+        parts += [f"upperdir={names[-2]}", f"workdir={names[-1]}"]
+    parts += step.kernel_options
+    parts += [f'{name}="{value}"' for name, value in step.mount.lsm.items()]
+    return ",".join(parts)
+
+
+def _log(context: int) -> str:
+    """Give what the kernel said about this mount: the lines of the file system context (fsopen(2))."""
+    lines = []
+    try:
+        while True:
+            lines.append(os.read(context, 4096).decode(errors="replace").strip())
+    except OSError:  # ENODATA: no more
+        pass
+    return "; ".join(line[2:].removeprefix("overlay: ") for line in lines if line[:1] == "e")
+
+
+def _refused(error: SyscallError, step: "Step", log: str) -> MountError:
+    why, remedy = of_kernel(error, step, log)
+    return MountError(f"mount overlay on {step.mount.destination}", why, remedy, errno=error.errno or 0)

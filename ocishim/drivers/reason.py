@@ -1,0 +1,34 @@
+"""What the kernel's refusal of an overlay means: errno and its own words in, a reason and a remedy out."""
+
+from errno import EBUSY, EINVAL, ELOOP, ENODEV, EOPNOTSUPP, EPERM, EREMOTE, EROFS, ESTALE
+
+from ..errors import SyscallError, words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..plan import Step
+
+#: Refusals that come from what the kernel's overlayfs cannot do here, and that fuse-overlayfs may cure:
+#: no overlay in the kernel, not permitted, a file system that cannot be a layer, stacked too deep.
+CURED_BY_FUSE = (ENODEV, EPERM, EINVAL, EOPNOTSUPP, EREMOTE, EROFS)
+
+_REMEDIES = {
+    ENODEV: ("ENODEV: this kernel has no overlay file system", "modprobe overlay"),
+    ELOOP: ("ELOOP: a lower layer lies inside another layer", "use separate trees"),
+    ESTALE: (
+        "ESTALE: upperdir was used with other lower layers and index=on",
+        "use the lower layers it was made with, or index=off",
+    ),
+    EBUSY: ("EBUSY: upperdir or workdir is in use by another overlay", "give it its own"),
+}
+
+
+def of_kernel(error: SyscallError, step: "Step", log: str) -> tuple[str, str]:
+    """Explain a failed system call of an overlay mount; `log` is what the fs context said."""
+    if log:
+        return f"{words(error.errno or 0)}: {log}", "see dmesg for more"
+    if error.errno in _REMEDIES:
+        return _REMEDIES[error.errno]
+    if error.syscall == "fsconfig" and error.path in ("context", *step.mount.lsm):
+        return f"{error}: no security module here knows it", "remove it and linux.mountLabel"
+    return str(error), "dmesg has the kernel's reason"

@@ -1,0 +1,142 @@
+"""System calls that Python 3.11 has no wrapper for: one function each, no policy."""
+
+import ctypes
+import os
+
+from .errors import SyscallError
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mount.argtypes = (
+    ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p,
+)  # fmt: skip
+_libc.umount2.argtypes = (ctypes.c_char_p, ctypes.c_int)
+_libc.unshare.argtypes = (ctypes.c_int,)
+_libc.setns.argtypes = (ctypes.c_int, ctypes.c_int)
+_libc.syscall.restype = ctypes.c_long
+
+# The numbers of system calls from 424 on are the same on every architecture but alpha.
+_SYS_MOVE_MOUNT = 429
+_SYS_FSOPEN = 430
+_SYS_FSCONFIG = 431
+_SYS_FSMOUNT = 432
+
+CLONE_NEWNS = 0x00020000
+
+MS_RDONLY = 0x1
+MS_NOSUID = 0x2
+MS_NODEV = 0x4
+MS_NOEXEC = 0x8
+MS_SYNCHRONOUS = 0x10
+MS_DIRSYNC = 0x80
+MS_NOSYMFOLLOW = 0x100
+MS_NOATIME = 0x400
+MS_NODIRATIME = 0x800
+MS_BIND = 0x1000
+MS_REC = 0x4000
+MS_UNBINDABLE = 0x20000
+MS_SLAVE = 0x80000
+MS_RELATIME = 0x200000
+MS_STRICTATIME = 0x1000000
+MS_LAZYTIME = 0x2000000
+
+_MNT_DETACH = 2
+
+FSCONFIG_SET_FLAG = 0
+FSCONFIG_SET_STRING = 1
+FSCONFIG_SET_FD = 5
+FSCONFIG_CMD_CREATE = 6
+_FSOPEN_CLOEXEC = 1
+_FSMOUNT_CLOEXEC = 1
+_MOVE_MOUNT_F_EMPTY_PATH = 4
+_AT_FDCWD = -100
+
+MOUNT_ATTR_RDONLY = 0x1
+MOUNT_ATTR_NOSUID = 0x2
+MOUNT_ATTR_NODEV = 0x4
+MOUNT_ATTR_NOEXEC = 0x8
+MOUNT_ATTR_NOATIME = 0x10
+MOUNT_ATTR_STRICTATIME = 0x20
+MOUNT_ATTR_NODIRATIME = 0x80
+MOUNT_ATTR_NOSYMFOLLOW = 0x200000
+
+
+def unshare(flags: int) -> None:
+    """unshare(2)."""
+    _check(_libc.unshare(flags), "unshare")
+
+
+def setns(fd: int, kind: int) -> None:
+    """setns(2)."""
+    _check(_libc.setns(fd, kind), "setns")
+
+
+def mount(source: str, target: str, fstype: str, flags: int, data: str = "") -> None:
+    """mount(2); `data` is cut at 4095 bytes by the kernel, without a word."""
+    result = _libc.mount(
+        os.fsencode(source), os.fsencode(target), os.fsencode(fstype), flags, os.fsencode(data)
+    )
+    _check(result, "mount", target)
+
+
+def umount(target: str) -> None:
+    """umount2(2) with MNT_DETACH."""
+    _check(_libc.umount2(os.fsencode(target), _MNT_DETACH), "umount", target)
+
+
+def fsopen(fstype: str) -> int:
+    """fsopen(2): a descriptor, close-on-exec. ENOSYS before kernel 5.2."""
+    return _syscall("fsopen", _SYS_FSOPEN, fstype.encode(), ctypes.c_uint(_FSOPEN_CLOEXEC))
+
+
+def fsconfig_flag(fd: int, key: str) -> None:
+    """fsconfig(2), FSCONFIG_SET_FLAG."""
+    _fsconfig(fd, FSCONFIG_SET_FLAG, key, None, 0)
+
+
+def fsconfig_string(fd: int, key: str, value: str) -> None:
+    """fsconfig(2), FSCONFIG_SET_STRING; EINVAL if the value has more than 255 bytes."""
+    _fsconfig(fd, FSCONFIG_SET_STRING, key, os.fsencode(value), 0)
+
+
+def fsconfig_fd(fd: int, key: str, value: int) -> None:
+    """fsconfig(2), FSCONFIG_SET_FD; overlay takes layers so from kernel 6.13 on."""
+    _fsconfig(fd, FSCONFIG_SET_FD, key, None, value)
+
+
+def fsconfig_create(fd: int) -> None:
+    """fsconfig(2), FSCONFIG_CMD_CREATE."""
+    _fsconfig(fd, FSCONFIG_CMD_CREATE, None, None, 0)
+
+
+def fsmount(fd: int, attributes: int) -> int:
+    """fsmount(2): a descriptor of the detached mount, close-on-exec."""
+    return _syscall("fsmount", _SYS_FSMOUNT, fd, ctypes.c_uint(_FSMOUNT_CLOEXEC), ctypes.c_uint(attributes))
+
+
+def move_mount(fd: int, target: str) -> None:
+    """move_mount(2) of the mount that fd refers to."""
+    _syscall(
+        "move_mount",
+        _SYS_MOVE_MOUNT,
+        fd,
+        b"",
+        _AT_FDCWD,
+        os.fsencode(target),
+        ctypes.c_uint(_MOVE_MOUNT_F_EMPTY_PATH),
+        path=target,
+    )
+
+
+def _fsconfig(fd: int, command: int, key: str | None, value: bytes | None, aux: int) -> None:
+    name = None if key is None else os.fsencode(key)
+    _syscall("fsconfig", _SYS_FSCONFIG, fd, ctypes.c_uint(command), name, value, aux, path=key)
+
+
+def _syscall(name: str, number: int, *arguments: object, path: str | None = None) -> int:
+    return _check(_libc.syscall(ctypes.c_long(number), *arguments), name, path)
+
+
+def _check(result: int, syscall: str, path: str | None = None) -> int:
+    if result < 0:
+        raise SyscallError(ctypes.get_errno(), syscall, path)
+    return result

@@ -1,0 +1,44 @@
+"""How a failure leaves ocishim: one line on stderr and one record in the engine's log."""
+
+import os
+
+from .errors import ShimError, words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .argv import Invocation
+
+
+def fail(error: ShimError, inv: "Invocation") -> int:
+    """Report why the container does not start; give the exit status.
+
+    A record has runc's form: containerd shows the last one whose level is "error", podman reads the
+    file as a single JSON object.
+    """
+    message = f"ocishim: {error}"
+    line = message.encode("utf-8", "backslashreplace") + b"\n"
+    if inv.log and inv.log != "/dev/stderr":
+        try:
+            file = os.open(inv.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            os.write(file, _record(message, inv.log_format))
+            os.close(file)
+        except OSError as e:
+            line += f"ocishim: --log {inv.log}: {words(e.errno or 0)}\n".encode(errors="replace")
+    try:
+        os.write(2, line)
+    except OSError:  # nobody listens; the exit status says it
+        pass
+    return 1
+
+
+def _record(message: str, log_format: str) -> bytes:
+    import time
+
+    from .jsontext import dumps
+
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    if log_format == "json":
+        text = dumps({"level": "error", "msg": message, "time": now})
+    else:
+        text = f'time="{now}" level=error msg={dumps(message)}'
+    return text.encode("utf-8", "backslashreplace") + b"\n"

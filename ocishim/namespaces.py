@@ -1,0 +1,65 @@
+"""The private mount namespace: what ocishim and the runtime see, and nobody else."""
+
+import os
+
+from . import linux
+from .errors import HostError, SyscallError
+
+#: A directory that comes with ocishim and that nobody needs: overlays are attached above it. Only the
+#: private namespace sees them there, and the host gets no new file for it.
+STAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "stage")
+
+
+def enter_private() -> int:
+    """Leave the caller's mount namespace for a copy; give a descriptor of the one that was left.
+
+    What the host mounts later still arrives (slave), nothing goes back. The kernel drops the copy with its
+    last process. Raises HostError if that may not be done here.
+    """
+    home = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        linux.unshare(linux.CLONE_NEWNS)
+        linux.mount("", "/", "", linux.MS_REC | linux.MS_SLAVE)
+    except SyscallError as e:
+        if e.syscall == "unshare" and e.errno == 1:
+            raise HostError(
+                "unshare(CLONE_NEWNS)",
+                f"EPERM: uid {os.geteuid()} has no CAP_SYS_ADMIN here, and an overlay needs it",
+                "run ocishim as root",
+            ) from None
+        if e.syscall == "mount" and e.errno == 22:
+            raise HostError(
+                "mount propagation of /",
+                "EINVAL: / is not a mount point, as in a chroot",
+                "mount --bind the root directory onto itself before the chroot",
+            ) from None
+        raise HostError("private mount namespace", str(e), "see user_namespaces(7)") from None
+    return home
+
+
+def make_stage() -> str:
+    """Put a tmpfs above the stage directory, in the private namespace only; give its path."""
+    try:
+        flags = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
+        linux.mount("tmpfs", STAGE, "tmpfs", flags, "mode=0755,size=64m")
+    except SyscallError as e:
+        raise HostError(f"tmpfs on {STAGE}", str(e), "is ocishim installed whole?") from None
+    return STAGE
+
+
+def bind_config(text: str, stage: str, config: str) -> None:
+    """Let everything in the private namespace read `text` in place of the bundle's config.json.
+
+    This is the last use of the stage: from here on it is unbindable, so that a container that binds the
+    directories around it (/usr, /) does not get it. Raises SyscallError.
+    """
+    new = f"{stage}/config.json"
+    file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    try:
+        data = text.encode("utf-8", "surrogateescape")
+        while data:
+            data = data[os.write(file, data) :]
+    finally:
+        os.close(file)
+    linux.mount(new, config, "", linux.MS_BIND)
+    linux.mount("", stage, "", linux.MS_UNBINDABLE)

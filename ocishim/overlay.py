@@ -1,0 +1,243 @@
+"""One overlay of `mounts[]`: its entry parsed, checked for what it says, and named."""
+
+from . import options
+from .errors import SpecError
+
+#: Pairs of options that the kernel refuses together (fs/overlayfs/params.c, ovl_fs_params_verify).
+_CONFLICTS = (
+    ("userxattr", "redirect_dir=on"),
+    ("userxattr", "redirect_dir=follow"),
+    ("userxattr", "metacopy=on"),
+    ("metacopy=on", "redirect_dir=off"),
+    ("metacopy=on", "redirect_dir=nofollow"),
+    ("metacopy=on", "nfs_export=on"),
+    ("metacopy=off", "verity=on"),
+    ("metacopy=off", "verity=require"),
+    ("index=off", "nfs_export=on"),
+    ("volatile", "fsync=auto"),
+    ("volatile", "fsync=ordered"),
+    ("volatile", "fsync=strict"),
+    ("override_creds", "nooverride_creds"),
+)
+_ATIME = ("noatime", "relatime", "strictatime")
+
+
+class OverlayMount:
+    """What one entry asks for, in the kernel's words.
+
+    `lower` and `data` are paths as written, top → bottom; `upper` and `work` are "" for a read-only overlay.
+    `options` holds overlay's own options by name ("" for a flag), `flags` the mount's flags that are set,
+    `cleared` those that the entry clears in so many words.
+    """
+
+    __slots__ = (
+        "cleared",
+        "data",
+        "destination",
+        "flags",
+        "index",
+        "lower",
+        "lsm",
+        "options",
+        "propagation",
+        "source",
+        "upper",
+        "work",
+    )
+
+    def __init__(self, index: int, destination: str, source: str) -> None:
+        self.index = index
+        self.destination = destination
+        self.source = source
+        self.lower: list[str] = []
+        self.data: list[str] = []
+        self.upper = ""
+        self.work = ""
+        self.options: dict[str, str] = {}
+        self.lsm: dict[str, str] = {}
+        self.flags: list[str] = []
+        self.cleared: list[str] = []
+        self.propagation: list[str] = []
+
+    @property
+    def where(self) -> str:
+        """The entry's JSON path."""
+        return f"mounts[{self.index}]"
+
+    @property
+    def read_only(self) -> bool:
+        """Whether writes must fail: there is no upperdir, or `ro` is set."""
+        return not self.upper or "ro" in self.flags
+
+
+def find(spec: dict[str, object]) -> list[OverlayMount]:
+    """Find the overlays of a spec, in its order. Raises SpecError for what no host could mount."""
+    mounts = spec.get("mounts")
+    if mounts is None:
+        return []
+    if not isinstance(mounts, list):
+        raise SpecError("mounts", f"{_type(mounts)} instead of an array", "write [ … ]")
+    label = ""
+    linux = spec.get("linux")
+    if isinstance(linux, dict):
+        label = _string("linux.mountLabel", linux.get("mountLabel", ""))
+    found = []
+    for index, entry in enumerate(mounts):
+        if not isinstance(entry, dict):
+            raise SpecError(f"mounts[{index}]", f"{_type(entry)} instead of an object", "write { … }")
+        if is_overlay(entry):
+            found.append(_parse(index, entry, label))
+    return found
+
+
+def is_overlay(entry: dict[str, object]) -> bool:
+    """Tell whether an entry of mounts[] is an overlay; with `bind` or `rbind` it is a bind mount."""
+    if entry.get("type") != "overlay":
+        return False
+    words = entry.get("options")
+    return not (isinstance(words, list) and ("bind" in words or "rbind" in words))
+
+
+def _parse(index: int, entry: dict[str, object], label: str) -> OverlayMount:
+    where = f"mounts[{index}]"
+    destination = _string(f"{where}.destination", entry.get("destination", ""))
+    if destination[:1] != "/":
+        raise SpecError(
+            f"{where}.destination",
+            f'"{destination}" is not absolute' if destination else "missing",
+            "write the path inside the container, from /",
+        )
+    for field in ("uidMappings", "gidMappings"):
+        if entry.get(field):
+            raise SpecError(
+                f"{where}.{field}", "id-mapped layers are not supported", "chown a copy of the layers"
+            )
+    mount = OverlayMount(index, destination, _string(f"{where}.source", entry.get("source", "")) or "overlay")
+    words = entry.get("options", [])
+    if not isinstance(words, list):
+        raise SpecError(f"{where}.options", f"{_type(words)} instead of an array", "write [ … ]")
+    for number, element in enumerate(words):
+        at = f"{where}.options[{number}]"
+        for word in options.split(_string(at, element)):
+            _take(mount, at, word)
+    _check(mount)
+    if label and "context" not in mount.lsm:
+        mount.lsm["context"] = label
+    return mount
+
+
+def _take(mount: OverlayMount, at: str, word: str) -> None:
+    name, equals, value = word.partition("=")
+    if name in options.PATHS:
+        _take_path(mount, at, name, value)
+    elif name in options.KERNEL:
+        _take_option(mount, at, word)
+    elif word in options.FLAGS:
+        flag, is_set = options.FLAGS[word]
+        if flag in (mount.cleared if is_set else mount.flags):
+            raise SpecError(at, f'"{word}" contradicts an earlier option', "keep one of the two")
+        into = mount.flags if is_set else mount.cleared
+        if flag not in into:
+            into.append(flag)
+    elif word in options.PROPAGATION:
+        mount.propagation.append(word)
+    elif name in options.LSM and equals:
+        if mount.lsm.setdefault(name, value.strip('"')) != value.strip('"'):
+            raise SpecError(at, f'second "{name}" with another value', "keep one of the two")
+    elif word in ("idmap", "ridmap"):
+        raise SpecError(at, f'"{word}": id-mapped layers are not supported', "chown a copy of the layers")
+    elif word not in options.NEUTRAL:
+        hint = "write a comma in a path as \\," if name[:1] == "/" or not name else "remove it"
+        raise SpecError(at, f'unknown overlay option "{word}"', hint)
+
+
+def _take_path(mount: OverlayMount, at: str, name: str, value: str) -> None:
+    if not value:
+        raise SpecError(at, f"{name} without a path", f"write {name}=DIR")
+    if "\0" in value:
+        raise SpecError(at, f"NUL in the path of {name}", "no file name can hold it")
+    if name == "lowerdir":
+        if mount.lower or mount.data:
+            raise SpecError(at, "lowerdir besides other lower layers", "join them with : or use lowerdir+")
+        try:
+            mount.lower, mount.data = options.lower_list(value)
+        except ValueError as e:
+            raise SpecError(at, f"lowerdir={value}: {e}", "write DIR:DIR, and \\: in a name") from None
+    elif name == "lowerdir+":
+        if mount.data:
+            raise SpecError(at, "lowerdir+ behind a data-only layer", "move it in front of datadir+")
+        mount.lower.append(value.replace("\\,", ","))
+    elif name == "datadir+":
+        mount.data.append(value.replace("\\,", ","))
+    else:
+        path = options.unescape(value)
+        if getattr(mount, name.removesuffix("dir")):
+            raise SpecError(at, f"second {name}", "keep one of the two")
+        setattr(mount, name.removesuffix("dir"), path)
+
+
+def _take_option(mount: OverlayMount, at: str, word: str) -> None:
+    name, equals, value = word.partition("=")
+    known = options.KERNEL[name]
+    if known is None and equals:
+        raise SpecError(at, f'"{word}": {name} takes no value', f"write {name}")
+    if known is not None and value not in known:
+        raise SpecError(at, f'"{word}" is none of {", ".join(known)}', f"write {name}={known[0]}")
+    if mount.options.setdefault(name, value) != value:
+        raise SpecError(at, f'"{word}" contradicts {name}={mount.options[name]}', "keep one of the two")
+
+
+def _check(mount: OverlayMount) -> None:
+    where = f"{mount.where}.options"
+    if not mount.lower:
+        raise SpecError(where, "overlay without lowerdir", "add lowerdir=DIR[:DIR…]")
+    if mount.upper and not mount.work:
+        raise SpecError(
+            where,
+            f"upperdir={mount.upper} without workdir",
+            "add workdir=DIR on the same filesystem",
+        )
+    if mount.work and not mount.upper:
+        raise SpecError(where, f"workdir={mount.work} without upperdir", "add upperdir=DIR, or remove it")
+    if not mount.upper:
+        _check_without_upper(mount, where)
+    if len(mount.lower) + len(mount.data) > 500:
+        raise SpecError(
+            where, f"{len(mount.lower) + len(mount.data)} lower layers", "the kernel takes 500 at most"
+        )
+    asked = {name if not value else f"{name}={value}" for name, value in mount.options.items()}
+    for one, other in _CONFLICTS:
+        if one in asked and other in asked:
+            raise SpecError(where, f"{one} and {other} contradict each other", "keep one of the two")
+    atime = [flag for flag in _ATIME if flag in mount.flags]
+    if len(atime) > 1:
+        raise SpecError(where, f"{' and '.join(atime)} contradict each other", "keep one")
+
+
+def _check_without_upper(mount: OverlayMount, where: str) -> None:
+    for name in ("volatile", "fsync", "index", "uuid"):
+        value = mount.options.get(name)
+        if value is not None and value not in ("off", "auto", "null"):
+            word = f"{name}={value}" if value else name
+            raise SpecError(where, f"{word} means nothing without upperdir", "remove it")
+
+
+def _string(where: str, value: object) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise SpecError(where, f"{_type(value)} instead of a string", 'write "…"')
+    if "\0" in value:
+        raise SpecError(where, "NUL in it", "no path or option can hold it")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise SpecError(where, "half a surrogate pair in it", "write whole characters") from None
+    return value
+
+
+def _type(value: object) -> str:
+    if isinstance(value, bool):
+        return "boolean"
+    names = {dict: "object", list: "array", str: "string", int: "number", float: "number"}
+    return names.get(type(value), "null")

@@ -1,0 +1,140 @@
+"""Who has an upperdir or workdir in an overlay already: locks held while one is being mounted, and a search.
+
+The kernel refuses a second user only with index=on; otherwise it logs a warning, and both corrupt the layer.
+A mount is visible in /proc/PID/mountinfo of every process in its namespace, a FUSE overlay by the command
+line of its server, and both for exactly as long as they exist: nothing needs to be written down.
+"""
+
+import fcntl
+import os
+
+from ..mountinfo import parse
+from .layer import Layer
+
+#: How long to wait for another ocishim that is mounting the same directory right now, in seconds.
+PATIENCE = 10.0
+
+
+def claim(layers: list[Layer]) -> tuple[list[int], Layer | None, str]:
+    """Take upper and work directories for overlays that are about to be mounted.
+
+    Gives descriptors that keep others out until they are closed, at exec at the latest, and, if one of the
+    directories is taken, which one and by whom. A file system without locks is no error: there two
+    simultaneous starts are not told apart.
+    """
+    files: list[int] = []
+    for layer in sorted(layers, key=_key):
+        files.append(os.open(layer.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        if not _flock(files[-1], 0):
+            # A FUSE server holds the lock for good, an ocishim that mounts for a moment.
+            found = search(layers)
+            if found:
+                return files, *found
+            if not _flock(files[-1], PATIENCE):
+                return files, layer, "another process, which has it locked"
+    found = search(layers)
+    if found:
+        return files, *found
+    return files, None, ""
+
+
+def search(layers: list[Layer]) -> tuple[Layer, str] | None:
+    """Find a process that has one of these upper or work directories in an overlay; name its container."""
+    wanted = {_key(layer): layer for layer in layers}
+    seen = set()
+    for pid in os.listdir("/proc"):
+        if not pid.isdigit():
+            continue
+        try:
+            namespace = os.readlink(f"/proc/{pid}/ns/mnt")
+            if namespace in seen:
+                found = None
+            else:
+                seen.add(namespace)
+                found = _in_mounts(pid, wanted)
+            found = found or _in_server(pid, wanted)
+        except OSError:  # it ended, or it is not ours to look at
+            continue
+        if found:
+            return found, container_of(pid)
+    return None
+
+
+def container_of(pid: str) -> str:
+    """Name the container that a process belongs to, by its control group; else the process."""
+    name = _read(f"/proc/{pid}/comm").strip()
+    process = f"pid {pid} ({name})"
+    for line in _read(f"/proc/{pid}/cgroup").splitlines():
+        group = line.rpartition(":")[2].rpartition("/")[2]
+        group = group.removesuffix(".scope")
+        for prefix in ("crun-", "runc-", "libpod-", "docker-", "cri-containerd-", "crio-"):
+            group = group.removeprefix(prefix)
+        if group and not group.endswith((".slice", ".service")):
+            return f"container {group}, {process}"
+    words = _read(f"/proc/{pid}/cmdline").split("\0")
+    for word in words:
+        if word.startswith("fsname=ocishim:"):
+            return f"container {word.removeprefix('fsname=ocishim:').partition(',')[0]}, {process}"
+    return process
+
+
+def _in_mounts(pid: str, wanted: dict[tuple[int, int], Layer]) -> Layer | None:
+    text = _read(f"/proc/{pid}/mountinfo")
+    if " - overlay " not in text:
+        return None
+    for mount in parse(text):
+        if mount.fstype == "overlay":
+            for role in ("upperdir", "workdir"):
+                path = mount.super_option(role)
+                if path and (found := wanted.get(_identity(path))):
+                    return found
+    return None
+
+
+def _in_server(pid: str, wanted: dict[tuple[int, int], Layer]) -> Layer | None:
+    words = _read(f"/proc/{pid}/cmdline").split("\0")
+    if "overlayfs" not in words[0]:
+        return None
+    for word in words:
+        for option in word.split(","):
+            role, _, path = option.partition("=")
+            if role in ("upperdir", "workdir"):
+                if path.startswith("/proc/self/"):
+                    path = f"/proc/{pid}/{path.removeprefix('/proc/self/')}"
+                if found := wanted.get(_identity(path)):
+                    return found
+    return None
+
+
+def _identity(path: str) -> tuple[int, int]:
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return (-1, -1)
+    return (found.st_dev, found.st_ino)
+
+
+def _key(layer: Layer) -> tuple[int, int]:
+    return (layer.device, layer.inode)
+
+
+def _read(path: str) -> str:
+    with open(path, "rb") as file:
+        return file.read().decode("utf-8", "surrogateescape")
+
+
+def _flock(file: int, patience: float) -> bool:
+    import time
+
+    end = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                return False
+            time.sleep(0.01)
+        except OSError:
+            return True
+        else:
+            return True

@@ -1,0 +1,71 @@
+"""What came up: a mount can succeed read-only, unreadable, or without an option that it was given."""
+
+import os
+
+from ..mountinfo import parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..plan import Step
+
+#: Options that the kernel may drop although it mounts, and the values that must then be in effect.
+_DROPPED = {
+    "index": ("on",),
+    "metacopy": ("on",),
+    "nfs_export": ("on",),
+    "redirect_dir": ("on",),
+    "uuid": ("on",),
+    "verity": ("on", "require"),
+    "volatile": ("",),
+    "xino": ("on",),
+}
+
+
+def problem(step: "Step", target: str, backend: str) -> tuple[str, str]:
+    """Say what is wrong with a fresh overlay and what to do; ("", "") if nothing is."""
+    try:
+        found = os.statvfs(target)
+        with os.scandir(target) as entries:
+            next(entries, None)
+        if os.stat(target).st_dev == os.stat(os.path.dirname(target)).st_dev:
+            return "the mount did not take place", "see dmesg"
+    except OSError as e:
+        return f"its root cannot be read: {os.strerror(e.errno or 0).lower()}", "see dmesg"
+    if found.f_flag & os.ST_RDONLY and not step.mount.read_only:
+        return (
+            f"it came up read-only, since overlayfs cannot use workdir={step.work}",
+            "empty workdir and make it writable for root; dmesg names the operation that failed",
+        )
+    if backend == "kernel":
+        return _dropped(step, target)
+    return "", ""
+
+
+def _dropped(step: "Step", target: str) -> tuple[str, str]:
+    asked = {name: value for name, value in step.mount.options.items() if value in _DROPPED.get(name, ())}
+    if not asked:
+        return "", ""
+    with open("/proc/self/mountinfo", "rb") as file:
+        text = file.read().decode("utf-8", "surrogateescape")
+    [mount] = [mount for mount in parse(text) if mount.mount_point == target]
+    for name, value in asked.items():
+        shown = mount.super_option(name)
+        if shown is None:
+            shown = _default(name)
+        if shown != value:
+            word = f"{name}={value}" if value else name
+            return f"the kernel dropped {word}, these layers do not allow it", f"remove {word}"
+    return "", ""
+
+
+def _default(name: str) -> str:
+    """What an option is where mountinfo does not show it: the module's parameter."""
+    parameter = "xino_auto" if name == "xino" else name
+    try:
+        with open(f"/sys/module/overlay/parameters/{parameter}", encoding="ascii") as file:
+            is_set = file.read().strip() == "Y"
+    except OSError:
+        return "off"
+    if name == "xino":
+        return "auto" if is_set else "off"
+    return "on" if is_set else "off"

@@ -1,0 +1,83 @@
+"""Whether anybody else can change what a sandbox is about to cache (runsc's exclusive access)."""
+
+import os
+
+from ..errors import SpecError
+from ..mountinfo import parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ..plan import Step
+
+_REMEDY = "run it without exclusive access"
+
+
+def check(spec: dict[str, object], steps: "Sequence[Step]", bundle: str) -> None:
+    """Refuse exclusive access where a layer or a writable bind of the sandbox is shared. Raises SpecError.
+
+    Seen are: two mounts of this spec that overlap, and the overlays and bind mounts of other containers.
+    Writers on the host outside of any container cannot be seen.
+    """
+    own = list(_own(spec, steps, bundle))
+    for at, (where, path, _) in enumerate(own):
+        for other_where, other, is_written in own[:at]:
+            if where != other_where and (is_written or own[at][2]) and _overlap(path, other):
+                raise SpecError(where, f"{path} is shared with {other_where}", _REMEDY)
+    others = _of_others()
+    for where, path, is_written in own:
+        for pid, other, others_write in others:
+            if (is_written or others_write) and _overlap(path, other):
+                from .holder import container_of
+
+                raise SpecError(where, f"{path} is shared with {container_of(pid)}", _REMEDY)
+
+
+def _own(spec: dict[str, object], steps: "Sequence[Step]", bundle: str) -> "Iterator[tuple[str, str, bool]]":
+    """Find what this sandbox caches: place in the spec, real path, whether the sandbox writes to it."""
+    for step in steps:
+        for path in (*step.lower, *step.data):
+            yield step.mount.where, path, False
+        if step.upper:
+            yield step.mount.where, step.upper, True
+    mounts = spec["mounts"]
+    for index, entry in enumerate(mounts if isinstance(mounts, list) else ()):
+        words = entry.get("options") or []
+        source = entry.get("source")
+        if isinstance(source, str) and (entry.get("type") == "bind" or "bind" in words or "rbind" in words):
+            yield f"mounts[{index}]", os.path.realpath(os.path.join(bundle, source)), "ro" not in words
+
+
+def _of_others() -> list[tuple[str, str, bool]]:
+    """Find the layers of other mount namespaces' overlays and, by their root, their bind mounts.
+
+    A bind mount's root is a path on its file system; it is compared as one on this host, which holds for
+    file systems that are mounted at / and errs by seeing nothing for others.
+    """
+    found = []
+    seen = {os.readlink("/proc/self/ns/mnt"), os.readlink("/proc/1/ns/mnt")}
+    for pid in os.listdir("/proc"):
+        if not pid.isdigit():
+            continue
+        try:
+            namespace = os.readlink(f"/proc/{pid}/ns/mnt")
+            if namespace in seen:
+                continue
+            seen.add(namespace)
+            with open(f"/proc/{pid}/mountinfo", "rb") as file:
+                text = file.read().decode("utf-8", "surrogateescape")
+        except OSError:
+            continue
+        for mount in parse(text):
+            if mount.fstype == "overlay":
+                upper = mount.super_option("upperdir")
+                if upper:
+                    found.append((pid, upper, True))
+            elif mount.root != "/" and mount.mount_point != mount.root:
+                found.append((pid, mount.root, "ro" not in mount.options.split(",")))
+    return found
+
+
+def _overlap(path: str, other: str) -> bool:
+    return path == other or path.startswith(f"{other}/") or other.startswith(f"{path}/")

@@ -1,0 +1,37 @@
+"""The spec that the runtime gets, pure: the bundle's own text with each overlay become a bind mount."""
+
+from . import jsontext
+from .overlay import OverlayMount
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Flags that a bind repeats, so that the runtime knows them: runsc kills a program with SIGSEGV that it
+#: believes may be executed from a noexec mount, and every runtime clears what a bind does not name.
+_REPEATED = (
+    "ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime", "strictatime",
+)  # fmt: skip
+#: What every released runsc accepts on a bind mount (runsc/specutils/fs.go).
+_RUNSC = ("ro", "nosuid", "nodev", "noexec")
+
+
+def spec(
+    text: str, entries: "Sequence[object]", binds: "Sequence[tuple[OverlayMount, str]]", kind: str
+) -> str:
+    """Replace overlays by binds of where they are mounted; `entries` is mounts[] as read.
+
+    `kind` is the runtime's. Everything else stays as it came, byte for byte.
+    """
+    edits: dict[tuple[str | int, ...], object] = {}
+    for mount, source in binds:
+        entry = entries[mount.index]
+        assert isinstance(entry, dict)
+        edits["mounts", mount.index] = {**entry, **_bind(mount, source, kind)}
+    return jsontext.replace(text, edits)
+
+
+def _bind(mount: OverlayMount, source: str, kind: str) -> dict[str, object]:
+    known = _RUNSC if kind == "runsc" else _REPEATED
+    words = ["rbind", *(flag for flag in known if flag in mount.flags), *mount.propagation]
+    return {"type": "bind", "source": source, "options": words}
