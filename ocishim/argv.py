@@ -29,17 +29,29 @@ _GLOBAL_VALUES = frozenset(
     "watchdog-action".split()  # runsc
 )
 _GLOBAL_BOOLEANS = frozenset(("debug", "help", "overlay", "rootless", "systemd-cgroup", "version"))
+#: Commands of runsc's own: behind a flag that nobody here knows, they are not that flag's value.
+_OTHER_COMMANDS = frozenset(
+    "boot cpu-features debug do export-metrics flags fscheckpoint gofer help install metric-metadata "
+    "metric-server mitigate nvproxy port-forward read read-control sandboxexec symbolize tar trace "
+    "umount uninstall usage wait write-control".split()
+)
 #: Flags behind create, run, restore, exec and ps that take a value; `f` and `config` are crun's.
 _VALUES = frozenset(
     "b bundle config console-socket exec-fd f fs-restore-image-path image-path lsm-mount-context "
     "lsm-profile manage-cgroups-mode empty-ns pass-fd pid-file preserve-fds user-log work-path "
     "additional-gids apparmor c cap cgroup cwd e env format g internal-pid-file p process "
-    "process-label u user".split()
+    "process-label r resources u user".split()
 )
+#: Those of them that say where the spec is; crun takes a short one and its value in one word.
+_PATHS = ("b", "bundle", "config", "f")
 _BOOLEANS = frozenset(
-    "d detach keep no-new-keyring no-new-privs no-pivot no-subreaper t tty background direct "
-    "tcp-established ext-unix-sk shell-job file-locks auto-dedup lazy-pages ignore-paused".split()
+    "d detach h help keep no-new-keyring no-new-privs no-pivot no-subreaper t tty background direct "
+    "fs-restore-direct tcp-established ext-unix-sk shell-job file-locks auto-dedup lazy-pages "
+    "ignore-paused a all force leave-running pgid pre-dump q quiet regex stats".split()
 )
+#: Letters that mean --force and --regex to these commands.
+_SHORT_BOOLEANS = {"delete": ("f", "r"), "kill": ("r",)}
+_BOOLEAN_WORDS = ("true", "false", "t", "f", "1", "0")
 
 
 class Invocation:
@@ -64,6 +76,7 @@ class Invocation:
         "runtime",
         "version",
         "words",
+        "wrong",
     )
 
     def __init__(self) -> None:
@@ -80,32 +93,33 @@ class Invocation:
         self.overlay = ""
         self.version = False
         self.help = False
+        self.wrong: UsageError | None = None
 
     def value(self, at: int) -> str:
         """Give the value that the word at this index holds: `/b` of `/b`, `--bundle=/b` and `-b/b`."""
-        word = self.words[at]
-        if word[0] != "-":
-            return word
-        if "=" in word:
-            return word.partition("=")[2]
-        return word[2:]
+        return self.words[at][self._value_from(at) :]
 
     def set_value(self, at: int, value: str) -> None:
         """Replace the value that the word at this index holds."""
+        self.words[at] = self.words[at][: self._value_from(at)] + value
+
+    def _value_from(self, at: int) -> int:
         word = self.words[at]
-        if word[0] != "-":
-            self.words[at] = value
-        elif "=" in word:
-            self.words[at] = f"{word.partition('=')[0]}={value}"
-        else:
-            self.words[at] = word[:2] + value
+        before = self.words[at - 1]
+        if word[:1] != "-" or before == "--" or before.lstrip("-") in _PATHS:
+            return 0
+        name, equals, _ = _flag(word)
+        return word.index("=") + 1 if equals and name in _PATHS else 2
 
 
 def parse(args: list[str]) -> Invocation:
-    """Understand a command line, without argv[0]. Raises UsageError for ocishim's own flags only."""
+    """Understand a command line, without argv[0].
+
+    What is wrong with ocishim's own flags is in `wrong`, so that the rest (--log) is known when it is told.
+    """
     inv = Invocation()
     at = _parse_global(args, inv)
-    if at == len(args):
+    if at >= len(args):
         return inv
     inv.command = args[at]
     inv.command_at = len(inv.words)
@@ -159,8 +173,12 @@ def _takes_value(name: str, following: str, values: frozenset[str]) -> bool:
     if name in values:
         return True
     if name == "rootless":  # runc and crun: --rootless auto; runsc: --rootless run
-        return following in ("auto", "false", "true")
-    return name not in _GLOBAL_BOOLEANS and following[:1] != "-" and following not in COMMANDS
+        return following.lower() in ("auto", *_BOOLEAN_WORDS)
+    return name not in _GLOBAL_BOOLEANS and following[:1] != "-" and not _is_command(following)
+
+
+def _is_command(word: str) -> bool:
+    return word in COMMANDS or word in _OTHER_COMMANDS
 
 
 def _parse_command(args: list[str], inv: Invocation, *, ends_at_id: bool) -> None:
@@ -189,9 +207,8 @@ def _parse_command(args: list[str], inv: Invocation, *, ends_at_id: bool) -> Non
             continue
         inv.words.append(word)
         in_word = bool(equals)
-        if word[1] != "-" and not equals and name[:1] in ("b", "f") and len(name) > 1:
-            if name != "bundle":  # crun's -bDIR; Go's -bundle DIR
-                name, in_word = name[0], True
+        if word[1] != "-" and name[:1] in ("b", "f") and name not in _VALUES and name not in _BOOLEANS:
+            name, in_word = name[0], True  # crun's -bDIR, beside Go's -bundle DIR and -background
         elif not equals and at < len(args) and _command_takes_value(name, args, at, inv):
             inv.words.append(args[at])
             at += 1
@@ -206,12 +223,19 @@ def _parse_command(args: list[str], inv: Invocation, *, ends_at_id: bool) -> Non
 
 
 def _command_takes_value(name: str, args: list[str], at: int, inv: Invocation) -> bool:
+    if name in _BOOLEANS or name in _SHORT_BOOLEANS.get(inv.command, ()):
+        return False
     if name in _VALUES:
         return True
-    if name in _BOOLEANS or args[at][:1] == "-":
+    if args[at][:1] == "-" and args[at] != "-":
         return False
     # A flag of a later release: it takes a value if a positional is left for the container's id.
-    return any(word[:1] != "-" for word in args[at + 1 :])
+    is_value = False
+    for word in args[at + 1 :]:
+        if word[:1] != "-" and not is_value:
+            return True
+        is_value = word[:1] == "-" and word.lstrip("-") in _VALUES
+    return False
 
 
 def _own(name: str, equals: str, value: str, args: list[str], at: int, inv: Invocation) -> int:
@@ -220,18 +244,19 @@ def _own(name: str, equals: str, value: str, args: list[str], at: int, inv: Invo
         if not equals and at + 1 < len(args):
             value = args[at + 1]
         if not value:
-            raise UsageError("--runtime", "no runtime named", "e.g. --runtime runsc")
+            inv.wrong = UsageError("--runtime", "no runtime named", "e.g. --runtime runsc")
         inv.runtime = value
     elif name == "overlay":
         # runsc has a flag of the same name, a boolean.
-        if equals and value.lower() in ("true", "false", "t", "f", "1", "0"):
+        if equals and value.lower() in _BOOLEAN_WORDS:
             return 0
         if not equals:
             value = args[at + 1] if at + 1 < len(args) else ""
-            if not value or value[0] == "-" or value in COMMANDS:
+            if not value or value[0] == "-" or _is_command(value):
                 return 0
         if value not in MODES:
-            raise UsageError("--overlay", f'"{value}" is none of {", ".join(MODES)}', "e.g. --overlay kernel")
+            why = f'"{value}" is none of {", ".join(MODES)}'
+            inv.wrong = UsageError("--overlay", why, "e.g. --overlay kernel")
         inv.overlay = value
     else:
         return 0

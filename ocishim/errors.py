@@ -3,7 +3,8 @@
 import errno as _errno
 
 #: What a number means to a person. podman turns any message that contains strerror's words for
-#: EPERM, EACCES or ENOENT into a sentence and an exit status of its own, so they are told otherwise.
+#: EPERM, EACCES or ENOENT into a sentence and an exit status of its own, so they are told otherwise,
+#: here and where others say them (_SAID).
 _WORDS = {
     _errno.EPERM: "EPERM, the kernel refuses it",
     _errno.EACCES: "EACCES, access refused",
@@ -11,6 +12,11 @@ _WORDS = {
     _errno.ENOTDIR: "is not a directory",
     _errno.ELOOP: "ELOOP, symbolic links or layers that contain each other",
 }
+_SAID = (
+    ("no such file or directory", "does not exist"),
+    ("permission denied", "access refused"),
+    ("operation not permitted", "the kernel refuses it"),
+)
 
 
 class ShimError(Exception):
@@ -29,6 +35,8 @@ class ShimError(Exception):
         text = f"{self.what}: {self.why}" if self.what else self.why
         if self.remedy:
             text += f"; {self.remedy}"
+        for phrase, instead in _SAID:
+            text = text.replace(phrase, instead).replace(phrase.capitalize(), instead)
         return printable(text)
 
 

@@ -17,13 +17,16 @@ def fail(error: ShimError, inv: "Invocation") -> int:
     """
     message = f"ocishim: {error}"
     line = message.encode("utf-8", "backslashreplace") + b"\n"
-    if inv.log and inv.log != "/dev/stderr":
+    # crun's --log may name a service in place of a file.
+    log = inv.log.removeprefix("file:")
+    if log and log != "/dev/stderr" and not log.startswith(("syslog:", "journald:")):
         try:
-            file = os.open(inv.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC
+            file = os.open(log, flags, 0o644)
             os.write(file, _record(message, inv.log_format))
             os.close(file)
         except OSError as e:
-            line += f"ocishim: --log {inv.log}: {words(e.errno or 0)}\n".encode(errors="replace")
+            line += f"ocishim: --log {log}: {words(e.errno or 0)}\n".encode(errors="replace")
     try:
         os.write(2, line)
     except OSError:  # nobody listens; the exit status says it

@@ -30,8 +30,9 @@ class Mount:
 
 def parse(text: str) -> "Iterator[Mount]":
     """Read the text of a mountinfo file."""
-    for line in text.splitlines():
-        yield Mount(line)
+    for line in text.split("\n"):  # splitlines would cut at a form feed in a path, too
+        if line:
+            yield Mount(line)
 
 
 def unescape(text: str) -> str:

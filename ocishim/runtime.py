@@ -71,9 +71,10 @@ def exec_(runtime: LowLevelRuntime, words: list[str], environ: "Mapping[bytes, b
     except OSError as e:
         from .errors import words as say
 
+        why = {2: "the interpreter in its first line does not exist", 8: "not an executable"}
         raise UsageError(
             f"exec {runtime.path}",
-            "not an executable" if e.errno == 8 else say(e.errno or 0),
+            why.get(e.errno or 0) or say(e.errno or 0),
             "name a runtime that is installed here with --runtime",
         ) from None
 
@@ -153,8 +154,8 @@ def _kind(name: str, path: str) -> str:
 
 
 def _as_given(environ: "Mapping[bytes, bytes]") -> "Mapping[bytes, bytes]":
-    """Give the environment as the caller made it: Python adds LC_CTYPE to it in the C locale (PEP 538)."""
-    if environ.get(b"LC_CTYPE") != b"C.UTF-8":
+    """Give the environment as the caller made it: Python sets LC_CTYPE in the C locale (PEP 538)."""
+    if environ.get(b"LC_CTYPE") not in (b"C.UTF-8", b"C.utf8", b"UTF-8"):
         return environ
     try:
         file = posix.open("/proc/self/environ", posix.O_RDONLY | posix.O_CLOEXEC)
@@ -164,6 +165,8 @@ def _as_given(environ: "Mapping[bytes, bytes]") -> "Mapping[bytes, bytes]":
     while chunk := posix.read(file, 65536):
         initial += chunk
     posix.close(file)
-    if b"LC_CTYPE=" in initial and (b"\0" + initial).find(b"\0LC_CTYPE=") >= 0:
-        return environ
-    return {key: value for key, value in environ.items() if key != b"LC_CTYPE"}
+    given = {key: value for key, value in environ.items() if key != b"LC_CTYPE"}
+    for word in initial.split(b"\0"):
+        if word.startswith(b"LC_CTYPE="):
+            given[b"LC_CTYPE"] = word.partition(b"=")[2]
+    return given

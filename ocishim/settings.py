@@ -104,6 +104,8 @@ def _runtime(where: str, value: object) -> Runtime:
         args = table["args"]
         if not isinstance(args, list) or not all(isinstance(arg, str) for arg in args):
             raise HostError(f"{where}.args", f"{_show(args)} is not an array of strings", 'e.g. ["-x"]')
+        if any("\0" in arg for arg in args):
+            raise HostError(f"{where}.args", "NUL in it", "no argument of a program can hold it")
         runtime.args = tuple(args)
     if "kind" in table:
         runtime.kind = _one_of(f"{where}.kind", table["kind"], KINDS)

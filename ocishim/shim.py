@@ -18,15 +18,20 @@ def main() -> int:
     error: ShimError
     try:
         inv = argv.parse(sys.argv[1:])
-        if _for_a_person(inv):
+        if inv.wrong:
+            raise inv.wrong
+        own = _for_a_person(inv)
+        if own:
             from .cli.main import main as talk
 
-            return talk(sys.argv[1:])
+            return talk(own)
         _to_runtime(inv, sys.argv[0], posix.environ)
     except ShimError as e:
         error = e
     except OSError as e:
         error = _unforeseen(e)
+    except Exception as e:
+        error = _bug(e)
     from . import log
 
     return log.fail(error, inv)
@@ -36,13 +41,16 @@ def _to_runtime(inv: argv.Invocation, called_by: str, environ: "Mapping[bytes, b
     found = settings.load(environ)
     low_level = runtime.find(inv.runtime, called_by, found, environ)
     if inv.command in argv.MAKES_CONTAINER and not inv.help:
-        from . import prepare
+        from . import container
 
-        prepare.container(inv, low_level, found)
+        container.make(inv, low_level, found)
     elif inv.version and not inv.command:
         from . import __version__
 
-        posix.write(1, f"ocishim version {__version__}\n".encode())
+        try:
+            posix.write(1, f"ocishim version {__version__}\n".encode())
+        except OSError:  # the runtime says what it makes of that
+            pass
     runtime.exec_(low_level, inv.words, environ)
 
 
@@ -53,9 +61,22 @@ def _unforeseen(error: OSError) -> ShimError:
     return HostError(f"{syscall}{on}", words(error.errno or 0), "dmesg may say more")
 
 
-def _for_a_person(inv: argv.Invocation) -> bool:
+def _bug(error: Exception) -> ShimError:
+    """Say where ocishim itself is wrong: an engine's log shows one line, and a traceback not at all."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    at = f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}" if trace else "?"
+    return ShimError(f"bug in ocishim at {at}", f"{type(error).__name__}: {error}", "please report it")
+
+
+def _for_a_person(inv: argv.Invocation) -> list[str] | None:
+    """Give the words of a command line that ocishim answers itself, None for one that a runtime gets."""
     if not inv.command:
-        return not inv.version
+        return ["--help"] if (inv.help or not inv.words) and not inv.version else None
+    after = inv.words[inv.command_at + 1 :]
+    if inv.command == "help" and after and after[0] != "run" and after[0] not in argv.OWN_COMMANDS:
+        return None
     if inv.command in argv.OWN_COMMANDS:
-        return True
-    return inv.help and inv.command == "run"
+        return [inv.command, *after]
+    return ["run", "--help"] if inv.help and inv.command == "run" else None

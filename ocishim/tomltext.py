@@ -14,21 +14,24 @@ class _NotPlainError(Exception):
 def loads(text: str) -> dict[str, object]:
     """Read a TOML document.
 
-    Raises ValueError (tomllib.TOMLDecodeError) with line and column if it is not TOML.
+    Raises ValueError, mostly tomllib.TOMLDecodeError with line and column, if it is not TOML.
     """
     try:
         return _plain(text)
     except _NotPlainError:
         from tomllib import loads
 
-        return loads(text)
+        try:
+            return loads(text)
+        except RecursionError:
+            raise ValueError("nested too deep") from None
 
 
 def _plain(text: str) -> dict[str, object]:
     document: dict[str, object] = {}
     table = document
-    for line in text.split("\n"):
-        line = line.strip(" \t\r")
+    for line in text.replace("\r\n", "\n").split("\n"):
+        line = line.strip(" \t")
         if not line or (line[0] == "#" and line.isprintable()):
             continue
         if line[0] == "[":

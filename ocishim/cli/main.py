@@ -3,6 +3,7 @@
 import click
 
 from .. import __version__
+from ..errors import printable
 from ..settings import MODES, PATH
 
 _EPILOG = f"""\
@@ -38,7 +39,7 @@ def ocishim() -> None:
 
     \b
     Run a bundle:             ocishim run --runtime runsc BUNDLE
-    In place of a runtime:    podman --runtime /path/to/ocishim-runsc run …
+    In place of a runtime:    ocishim-runsc create --bundle BUNDLE ID  (a link to ocishim)
     """
 
 
@@ -76,13 +77,17 @@ def help_(ctx: click.Context, command: str | None) -> None:
     click.echo(found.get_help(context))
 
 
+
+
 def main(args: list[str]) -> int:
-    """Show help for a command line that is for a person; give the exit status."""
-    if not args:
-        args = ["--help"]
-    elif "run" in args and "help" not in args:
-        args = ["run", "--help"]
-    elif "help" not in args:
-        args = ["--help"]
-    status = ocishim.main(args, prog_name="ocishim", standalone_mode=False)
+    """Do what a command line for a person asks for; give the exit status."""
+    try:
+        status = ocishim.main(args, prog_name="ocishim", standalone_mode=False)
+    except click.ClickException as e:
+        # One line, small first letter: as errors of the runtime path look.
+        text = " ".join(e.format_message().rstrip(".").split())
+        if text[1:2].islower():
+            text = text[:1].lower() + text[1:]
+        click.echo(f"ocishim: {printable(text)}", err=True)
+        return e.exit_code
     return status if isinstance(status, int) else 0
