@@ -1,7 +1,6 @@
 """config.json of a bundle: found, read as text and as a spec, never written to."""
 
-import os
-import stat
+import posix
 
 from . import jsontext
 from .errors import SpecError, words
@@ -27,11 +26,8 @@ def read(directory: str, config: str = "") -> Bundle:
 
     Raises SpecError if there is no spec in it.
     """
-    directory = os.path.abspath(directory)
-    if not config:
-        config = f"{directory}/config.json"
-    elif not os.path.isabs(config):
-        config = os.path.abspath(config)
+    directory = _absolute(directory)
+    config = _absolute(config) if config else f"{directory}/config.json"
     text = _read_text(config, directory)
     try:
         spec = jsontext.loads(text)
@@ -45,24 +41,24 @@ def read(directory: str, config: str = "") -> Bundle:
 
 def _read_text(config: str, directory: str) -> str:
     try:
-        file = os.open(config, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        file = posix.open(config, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK | posix.O_NOCTTY)
     except OSError as e:
-        if e.errno == 2 and not os.path.isdir(directory):
+        if e.errno == 2 and not _exists(directory):
             raise SpecError(directory, "no such bundle", "give a bundle's directory") from None
         raise SpecError(config, words(e.errno or 0), "a bundle holds a config.json") from None
     try:
-        found = os.fstat(file)
-        if not stat.S_ISREG(found.st_mode):
+        found = posix.fstat(file)
+        if found.st_mode & 0o170000 != 0o100000:
             raise SpecError(config, "not a regular file", "a bundle holds a config.json")
         if found.st_size > LARGEST:
             raise SpecError(config, f"{found.st_size >> 20} MiB", f"a spec has {LARGEST >> 20} MiB at most")
         data = bytearray()
-        while chunk := os.read(file, max(found.st_size + 1 - len(data), 65536)):
+        while chunk := posix.read(file, max(found.st_size + 1 - len(data), 65536)):
             data += chunk
             if len(data) > LARGEST:
                 raise SpecError(config, "it grows", f"a spec has {LARGEST >> 20} MiB at most")
     finally:
-        os.close(file)
+        posix.close(file)
     try:
         return data.decode()
     except UnicodeDecodeError as e:
@@ -86,3 +82,19 @@ def _fold(where: str, fields: dict[str, object], known: tuple[str, ...]) -> None
                 f'runc and runsc would read it as "{key.casefold()}", crun would not',
                 f'write "{key.casefold()}"',
             )
+
+
+def _absolute(path: str) -> str:
+    if path[:1] == "/":
+        return path
+    import os
+
+    return os.path.realpath(path)
+
+
+def _exists(path: str) -> bool:
+    try:
+        posix.stat(path)
+    except OSError:
+        return False
+    return True

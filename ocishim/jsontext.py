@@ -62,8 +62,9 @@ def loads(text: str) -> object:
 def replace(text: str, edits: "Mapping[tuple[str | int, ...], object]") -> str:
     """Give the text with the value at each path replaced; the rest stays byte for byte.
 
-    A path names object keys and array indexes, e.g. ("mounts", 3). A value is whatever `dumps` writes. The
-    text must be what `loads` accepts. Raises KeyError if a path does not lead to a value.
+    A path names object keys and array indexes, e.g. ("mounts", 3); none may lead into another. Where an
+    object lacks the path's last key, the member is added. A value is whatever `dumps` writes. The text must
+    be what `loads` accepts. Raises KeyError if a path leads nowhere.
     """
     spans: list[tuple[int, int, str]] = []
     _locate(text, _skip(text, 0), [(path, value) for path, value in edits.items()], spans)
@@ -133,12 +134,18 @@ def _locate(
     """Find where the edits' paths, relative to the value at this index, stand."""
     children = _children(text, at)
     inner: dict[str | int, list[tuple[tuple[str | int, ...], object]]] = {}
+    added = []
     for path, value in edits:
-        start, end = children[path[0]]
-        if len(path) == 1:
-            spans.append((start, end, dumps(value)))
-        else:
+        if len(path) > 1:
             inner.setdefault(path[0], []).append((path[1:], value))
+        elif path[0] in children:
+            spans.append((*children[path[0]], dumps(value)))
+        elif text[at] == "{" and isinstance(path[0], str):
+            added.append(dumps({path[0]: value})[1:-1])
+        else:
+            raise KeyError(path[0])
+    if added:
+        spans.append((at + 1, at + 1, ",".join(added) + ("," if children else "")))
     for key, below in inner.items():
         _locate(text, children[key][0], below, spans)
 

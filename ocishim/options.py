@@ -33,7 +33,6 @@ FLAGS = {
         ("nosuid", ("nosuid", "rnosuid"), ("suid", "rsuid")),
         ("nodev", ("nodev", "rnodev"), ("dev", "rdev")),
         ("noexec", ("noexec", "rnoexec"), ("exec", "rexec")),
-        ("nosymfollow", ("nosymfollow", "rnosymfollow"), ("symfollow", "rsymfollow")),
         ("nodiratime", ("nodiratime", "rnodiratime"), ("diratime", "rdiratime")),
         ("noatime", ("noatime", "rnoatime"), ("atime", "ratime")),
         ("relatime", ("relatime", "rrelatime"), ("norelatime", "rnorelatime")),
@@ -51,11 +50,14 @@ PROPAGATION = (
     "private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable", "runbindable",
 )  # fmt: skip
 #: Words that ask for what is so anyway.
-NEUTRAL = ("defaults", "loud", "noiversion", "nomand", "silent")
+NEUTRAL = ("defaults", "loud", "noiversion", "nomand", "rsymfollow", "silent", "symfollow")
 
 
 def split(text: str) -> list[str]:
-    """Split one element of `options` as mount(2) splits its data: at commas that no `\\` protects."""
+    """Split one element of `options` as mount(2) splits its data: at commas that no `\\` protects.
+
+    An SELinux context has commas too, and stands in quotes: `context="u:r:t:s0:c1,c2"`.
+    """
     if "," not in text:
         return [text]
     parts = []
@@ -63,6 +65,10 @@ def split(text: str) -> list[str]:
     while at < len(text):
         if text[at] == "\\":
             at += 1
+        elif text[at] == '"' and text[start:at].removesuffix("=") in LSM:
+            at = text.find('"', at + 1)
+            if at < 0:
+                break
         elif text[at] == ",":
             parts.append(text[start:at])
             start = at + 1
@@ -98,15 +104,16 @@ def lower_list(text: str) -> tuple[list[str], list[str]]:
         character = text[at : at + 1]
         if character == "\\":
             part += text[at : at + 2]
-            at += 2
+            at += len(text[at : at + 2])
             continue
         at += 1
         if character not in (":", ""):
             part += character
             continue
-        if not part:
+        path = unescape(part)
+        if not path:
             raise ValueError("empty path in the list" if text else "empty")
-        target.append(unescape(part))
+        target.append(path)
         part = ""
         if character == ":" and text[at : at + 1] == ":":
             at += 1

@@ -3,16 +3,19 @@
 from . import options
 from .errors import SpecError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 #: Pairs of options that the kernel refuses together (fs/overlayfs/params.c, ovl_fs_params_verify).
 _CONFLICTS = (
     ("userxattr", "redirect_dir=on"),
     ("userxattr", "redirect_dir=follow"),
     ("userxattr", "metacopy=on"),
+    ("metacopy=on", "redirect_dir=follow"),
     ("metacopy=on", "redirect_dir=off"),
     ("metacopy=on", "redirect_dir=nofollow"),
     ("metacopy=on", "nfs_export=on"),
-    ("metacopy=off", "verity=on"),
-    ("metacopy=off", "verity=require"),
     ("index=off", "nfs_export=on"),
     ("volatile", "fsync=auto"),
     ("volatile", "fsync=ordered"),
@@ -77,17 +80,22 @@ def find(spec: dict[str, object]) -> list[OverlayMount]:
         return []
     if not isinstance(mounts, list):
         raise SpecError("mounts", f"{_type(mounts)} instead of an array", "write [ … ]")
-    label = ""
-    linux = spec.get("linux")
-    if isinstance(linux, dict):
-        label = _string("linux.mountLabel", linux.get("mountLabel", ""))
     found = []
     for index, entry in enumerate(mounts):
         if not isinstance(entry, dict):
             raise SpecError(f"mounts[{index}]", f"{_type(entry)} instead of an object", "write { … }")
         if is_overlay(entry):
-            found.append(_parse(index, entry, label))
+            found.append(_parse(index, entry))
     return found
+
+
+def label(spec: dict[str, object], mounts: "Sequence[OverlayMount]") -> None:
+    """Give overlays without a context of their own the spec's mount label (OCI config-linux.md)."""
+    linux = spec.get("linux")
+    found = _string("linux.mountLabel", linux.get("mountLabel", "")) if isinstance(linux, dict) else ""
+    if found:
+        for mount in mounts:
+            mount.lsm.setdefault("context", found)
 
 
 def is_overlay(entry: dict[str, object]) -> bool:
@@ -98,7 +106,7 @@ def is_overlay(entry: dict[str, object]) -> bool:
     return not (isinstance(words, list) and ("bind" in words or "rbind" in words))
 
 
-def _parse(index: int, entry: dict[str, object], label: str) -> OverlayMount:
+def _parse(index: int, entry: dict[str, object]) -> OverlayMount:
     where = f"mounts[{index}]"
     destination = _string(f"{where}.destination", entry.get("destination", ""))
     if destination[:1] != "/":
@@ -121,8 +129,6 @@ def _parse(index: int, entry: dict[str, object], label: str) -> OverlayMount:
         for word in options.split(_string(at, element)):
             _take(mount, at, word)
     _check(mount)
-    if label and "context" not in mount.lsm:
-        mount.lsm["context"] = label
     return mount
 
 
@@ -144,9 +150,11 @@ def _take(mount: OverlayMount, at: str, word: str) -> None:
     elif name in options.LSM and equals:
         if mount.lsm.setdefault(name, value.strip('"')) != value.strip('"'):
             raise SpecError(at, f'second "{name}" with another value', "keep one of the two")
+    elif word in ("nosymfollow", "rnosymfollow"):
+        raise SpecError(at, f"{word}: runtimes do not keep it on a bind mount", "remove it")
     elif word in ("idmap", "ridmap"):
         raise SpecError(at, f'"{word}": id-mapped layers are not supported', "chown a copy of the layers")
-    elif word not in options.NEUTRAL:
+    elif word and word not in options.NEUTRAL:
         hint = "write a comma in a path as \\," if name[:1] == "/" or not name else "remove it"
         raise SpecError(at, f'unknown overlay option "{word}"', hint)
 
@@ -154,8 +162,6 @@ def _take(mount: OverlayMount, at: str, word: str) -> None:
 def _take_path(mount: OverlayMount, at: str, name: str, value: str) -> None:
     if not value:
         raise SpecError(at, f"{name} without a path", f"write {name}=DIR")
-    if "\0" in value:
-        raise SpecError(at, f"NUL in the path of {name}", "no file name can hold it")
     if name == "lowerdir":
         if mount.lower or mount.data:
             raise SpecError(at, "lowerdir besides other lower layers", "join them with : or use lowerdir+")
@@ -171,6 +177,8 @@ def _take_path(mount: OverlayMount, at: str, name: str, value: str) -> None:
         mount.data.append(value.replace("\\,", ","))
     else:
         path = options.unescape(value)
+        if not path:
+            raise SpecError(at, f"{name} without a path", f"write {name}=DIR")
         if getattr(mount, name.removesuffix("dir")):
             raise SpecError(at, f"second {name}", "keep one of the two")
         setattr(mount, name.removesuffix("dir"), path)

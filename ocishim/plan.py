@@ -34,9 +34,19 @@ class Step:
         return not self.upper and len(self.lower) == 1
 
     @property
+    def options(self) -> dict[str, str]:
+        """overlay's options besides the layers, for the kernel.
+
+        The empty lower lies on another file system; xino=auto keeps one st_dev for files and directories.
+        """
+        if self.needs_empty_lower:
+            return {"xino": "auto", **self.mount.options}
+        return self.mount.options
+
+    @property
     def kernel_options(self) -> list[str]:
-        """overlay's options besides the layers, as words."""
-        return [f"{k}={v}" if v else k for k, v in self.mount.options.items()]
+        """The same as words."""
+        return [f"{k}={v}" if v else k for k, v in self.options.items()]
 
     def describe(self, backend: str = "") -> str:
         """Say what is mounted where, layers top → bottom."""
@@ -49,8 +59,13 @@ class Step:
         return f"overlay on {self.mount.destination}: {', '.join(parts)} ({told})"
 
 
-def make(mounts: "Sequence[OverlayMount]", layers: "Sequence[list[Layer]]", mode: str) -> list[Step]:
-    """Decide for each overlay; `mode` is auto, kernel or fuse.
+def make(
+    mounts: "Sequence[OverlayMount]",
+    layers: "Sequence[list[Layer]]",
+    mode: str,
+    kind: str = "runc",
+) -> list[Step]:
+    """Decide for each overlay; `mode` is auto, kernel or fuse, `kind` the runtime's.
 
     Raises SpecError where the layers cannot make the overlay, or fuse is asked for what it cannot do.
     """
@@ -59,6 +74,8 @@ def make(mounts: "Sequence[OverlayMount]", layers: "Sequence[list[Layer]]", mode
         check_layers(mount.where, its_layers)
         step = Step(mount, its_layers)
         step.fuse, step.no_fuse = translate(mount)
+        if kind == "runsc":
+            step.fuse += _FUSE_FOR_RUNSC
         if mode == "fuse":
             if step.no_fuse:
                 raise SpecError(
@@ -96,6 +113,10 @@ def translate(mount: OverlayMount) -> tuple[list[str], str]:
             return [], f"{name}={value}" if value else name
     return told, ""
 
+
+#: runsc keeps files open that its programs have closed, and only a close writes FUSE's write-back cache out:
+#: without this, what a container wrote could be missing in upperdir for half a minute.
+_FUSE_FOR_RUNSC = ("writeback=0",)
 
 _AS_FUSE_DOES = (
     ("index", "off"),

@@ -16,18 +16,15 @@ _REPEATED = (
 _RUNSC = ("ro", "nosuid", "nodev", "noexec")
 
 
-def spec(
-    text: str, entries: "Sequence[object]", binds: "Sequence[tuple[OverlayMount, str]]", kind: str
-) -> str:
-    """Replace overlays by binds of where they are mounted; `entries` is mounts[] as read.
+def spec(text: str, binds: "Sequence[tuple[OverlayMount, str]]", kind: str) -> str:
+    """Replace overlays by binds of where they are mounted; `kind` is the runtime's.
 
-    `kind` is the runtime's. Everything else stays as it came, byte for byte.
+    Everything else stays as it came, byte for byte.
     """
     edits: dict[tuple[str | int, ...], object] = {}
     for mount, source in binds:
-        entry = entries[mount.index]
-        assert isinstance(entry, dict)
-        edits["mounts", mount.index] = {**entry, **_bind(mount, source, kind)}
+        for field, value in _bind(mount, source, kind).items():
+            edits["mounts", mount.index, field] = value
     return jsontext.replace(text, edits)
 
 
