@@ -1,4 +1,4 @@
-"""What runsc needs besides bind mounts: refusals of flags that would lose writes, and exclusive access."""
+"""What runsc needs besides bind mounts: no flags that lose writes, a whole path, exclusive access."""
 
 from .errors import SpecError, UsageError
 
@@ -6,15 +6,38 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from .argv import Invocation
+    from .bundle import Bundle
     from .plan import Step
+    from .settings import Runtime
 
 EXCLUSIVE = "dev.ocishim/exclusive"
 _HINT = "dev.gvisor.spec.mount."
 
 
+def prepare(inv: "Invocation", settings: "Runtime", found: "Bundle", steps: "Sequence[Step]") -> None:
+    """Check a container of runsc, and give its command line what runsc needs. Raises ShimError."""
+    check_flags([*settings.args, *inv.words[: inv.command_at]])
+    check_spec(found.spec, steps, found.directory)
+    # runsc keeps the bundle's path as it is given, and reads it from another directory later.
+    if inv.bundle_at >= 0:
+        inv.set_value(inv.bundle_at, found.directory)
+    else:
+        at = inv.command_at + 1
+        inv.words[at:at] = ["--bundle", found.directory]
+    if wants_exclusive(found.spec, settings.exclusive):
+        import resource
+
+        from .probe import shared
+
+        shared.check(found.spec, steps, found.directory)
+        flags = exclusive_flags(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+        inv.words[inv.command_at : inv.command_at] = flags
+
+
 def check_flags(words: "Sequence[str]") -> None:
     """Refuse flags by which runsc keeps writes to its mounts in memory: they would not reach upperdir."""
-    for name, value in _flags(words):
+    for name, value in dict(_flags(words)).items():  # the last one counts
         if name == "overlay2" and value.partition(":")[0] == "all":
             raise UsageError(
                 f"runsc --overlay2={value}",
@@ -60,17 +83,19 @@ def wants_exclusive(spec: dict[str, object], setting: bool) -> bool:
     if value is None:
         return setting
     if value not in ("true", "false"):
-        raise SpecError(f'annotations["{EXCLUSIVE}"]', f"{value!r} is neither true nor false", 'write "true"')
+        why = f'"{value}" is neither "true" nor "false"' if isinstance(value, str) else "not a string"
+        raise SpecError(f'annotations["{EXCLUSIVE}"]', why, 'write "true"')
     return bool(value == "true")
 
 
 def exclusive_flags(descriptors: int) -> list[str]:
-    """Give the flags for exclusive access; `descriptors` is the hard limit of RLIMIT_NOFILE.
+    """Give the flags for exclusive access; `descriptors` is the hard limit of RLIMIT_NOFILE, -1 for none.
 
     Each cached entry may hold a descriptor, and a program that finds none left gets EMFILE, so the cache
     takes a quarter of them. runsc's own default is 1000.
     """
-    return ["--file-access-mounts=exclusive", f"--dcache={min(max(descriptors // 4, 100), 100_000)}"]
+    entries = 100_000 if descriptors < 0 else min(max(descriptors // 4, 100), 100_000)
+    return ["--file-access-mounts=exclusive", f"--dcache={entries}"]
 
 
 def _flags(words: "Sequence[str]") -> "Iterator[tuple[str, str]]":

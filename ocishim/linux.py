@@ -15,6 +15,7 @@ _libc.setns.argtypes = (ctypes.c_int, ctypes.c_int)
 _libc.syscall.restype = ctypes.c_long
 
 # The numbers of system calls from 424 on are the same on every architecture but alpha.
+_SYS_OPEN_TREE = 428
 _SYS_MOVE_MOUNT = 429
 _SYS_FSOPEN = 430
 _SYS_FSCONFIG = 431
@@ -28,23 +29,24 @@ MS_NODEV = 0x4
 MS_NOEXEC = 0x8
 MS_SYNCHRONOUS = 0x10
 MS_DIRSYNC = 0x80
-MS_NOSYMFOLLOW = 0x100
 MS_NOATIME = 0x400
 MS_NODIRATIME = 0x800
 MS_BIND = 0x1000
 MS_REC = 0x4000
-MS_UNBINDABLE = 0x20000
 MS_SLAVE = 0x80000
 MS_RELATIME = 0x200000
 MS_STRICTATIME = 0x1000000
 MS_LAZYTIME = 0x2000000
 
+_MNT_FORCE = 1
 _MNT_DETACH = 2
 
 FSCONFIG_SET_FLAG = 0
 FSCONFIG_SET_STRING = 1
 FSCONFIG_SET_FD = 5
 FSCONFIG_CMD_CREATE = 6
+_OPEN_TREE_CLONE = 1
+_AT_RECURSIVE = 0x8000
 _FSOPEN_CLOEXEC = 1
 _FSMOUNT_CLOEXEC = 1
 _MOVE_MOUNT_F_EMPTY_PATH = 4
@@ -57,7 +59,6 @@ MOUNT_ATTR_NOEXEC = 0x8
 MOUNT_ATTR_NOATIME = 0x10
 MOUNT_ATTR_STRICTATIME = 0x20
 MOUNT_ATTR_NODIRATIME = 0x80
-MOUNT_ATTR_NOSYMFOLLOW = 0x200000
 
 
 def unshare(flags: int) -> None:
@@ -79,8 +80,8 @@ def mount(source: str, target: str, fstype: str, flags: int, data: str = "") -> 
 
 
 def umount(target: str) -> None:
-    """umount2(2) with MNT_DETACH."""
-    _check(_libc.umount2(os.fsencode(target), _MNT_DETACH), "umount", target)
+    """umount2(2) with MNT_DETACH, and MNT_FORCE, which ends the connection of a FUSE mount."""
+    _check(_libc.umount2(os.fsencode(target), _MNT_FORCE | _MNT_DETACH), "umount", target)
 
 
 def fsopen(fstype: str) -> int:
@@ -111,6 +112,12 @@ def fsconfig_create(fd: int) -> None:
 def fsmount(fd: int, attributes: int) -> int:
     """fsmount(2): a descriptor of the detached mount, close-on-exec."""
     return _syscall("fsmount", _SYS_FSMOUNT, fd, ctypes.c_uint(_FSMOUNT_CLOEXEC), ctypes.c_uint(attributes))
+
+
+def open_tree(path: str) -> int:
+    """open_tree(2): a descriptor of a detached clone of path and the mounts below it, close-on-exec."""
+    flags = ctypes.c_uint(_OPEN_TREE_CLONE | _AT_RECURSIVE | os.O_CLOEXEC)
+    return _syscall("open_tree", _SYS_OPEN_TREE, _AT_FDCWD, os.fsencode(path), flags, path=path)
 
 
 def move_mount(fd: int, target: str) -> None:

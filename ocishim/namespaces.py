@@ -5,21 +5,30 @@ import os
 from . import linux
 from .errors import HostError, SyscallError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 #: A directory that comes with ocishim and that nobody needs: overlays are attached above it. Only the
-#: private namespace sees them there, and the host gets no new file for it.
-STAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "stage")
+#: private namespace sees them there, and the host gets no new file for it. The path as mountinfo shows it.
+STAGE = os.path.join(os.path.dirname(os.path.realpath(__file__)), "stage")
 
 
-def enter_private() -> int:
+def enter_private(shared: "Sequence[str]" = ()) -> int:
     """Leave the caller's mount namespace for a copy; give a descriptor of the one that was left.
 
-    What the host mounts later still arrives (slave), nothing goes back. The kernel drops the copy with its
-    last process. Raises HostError if that may not be done here.
+    What the host mounts later still arrives (slave), nothing goes back, but from below `shared`: real paths,
+    none inside another. The kernel drops the copy with its last process. Raises HostError if that may not be
+    done here.
     """
     home = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     try:
+        trees = [linux.open_tree(path) for path in shared]
         linux.unshare(linux.CLONE_NEWNS)
         linux.mount("", "/", "", linux.MS_REC | linux.MS_SLAVE)
+        for tree, path in zip(trees, shared, strict=True):
+            linux.move_mount(tree, path)
+            os.close(tree)
     except SyscallError as e:
         if e.syscall == "unshare" and e.errno == 1:
             raise HostError(
@@ -50,8 +59,9 @@ def make_stage() -> str:
 def bind_config(text: str, stage: str, config: str) -> None:
     """Let everything in the private namespace read `text` in place of the bundle's config.json.
 
-    This is the last use of the stage: from here on it is unbindable, so that a container that binds the
-    directories around it (/usr, /) does not get it. Raises SyscallError.
+    Nothing but the overlays is left in the stage then: a container that binds the directories around it
+    with all that is mounted there (rbind of /usr, of /) has its own overlays there once more. Making the
+    stage unbindable does not help: kernel 6.18 forgets it when a namespace is copied. Raises OSError.
     """
     new = f"{stage}/config.json"
     file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
@@ -62,4 +72,4 @@ def bind_config(text: str, stage: str, config: str) -> None:
     finally:
         os.close(file)
     linux.mount(new, config, "", linux.MS_BIND)
-    linux.mount("", stage, "", linux.MS_UNBINDABLE)
+    os.unlink(new)

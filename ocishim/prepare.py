@@ -1,10 +1,12 @@
-"""What happens before a container is created: its overlays mounted where only the runtime sees them."""
+"""The overlays of a container, from the spec to a rewritten config.json that only the runtime sees."""
 
 import os
 
-from . import bundle, namespaces, overlay, plan, rewrite
-from .errors import HostError, MountError, SpecError, UsageError
-from .probe import layer
+from . import namespaces, overlay, plan, rewrite
+from .errors import SpecError
+from .probe import layer, selinux
+from .propagation import shared_sources
+from .stage import Stage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,60 +15,44 @@ if TYPE_CHECKING:
     from .argv import Invocation
     from .bundle import Bundle
     from .overlay import OverlayMount
-    from .plan import Step
     from .probe.layer import Layer
     from .runtime import LowLevelRuntime
     from .settings import Settings
 
 
-def container(inv: "Invocation", runtime: "LowLevelRuntime", settings: "Settings") -> None:
-    """Prepare the container of a create, run or restore; afterwards the runtime can be exec'ed.
+def overlays(
+    inv: "Invocation",
+    runtime: "LowLevelRuntime",
+    settings: "Settings",
+    found: "Bundle",
+    mounts: "Sequence[OverlayMount]",
+) -> None:
+    """Mount the overlays of a bundle in a private mount namespace; give `inv` what the runtime needs.
 
-    Raises ShimError if the container must not start; then nothing is left mounted once this process ends.
+    Raises ShimError if the container must not start.
     """
-    _name_bundle(inv)
-    if inv.id_at < 0:
-        return  # the runtime says how it is used
-    directory = inv.value(inv.bundle_at) if inv.bundle_at >= 0 else "."
-    found = bundle.read(directory, inv.value(inv.config_at) if inv.config_at >= 0 else "")
-    mounts = overlay.find(found.spec)
-    if not mounts:
-        return
+    _occupy_standard_descriptors()
+    name = inv.words[inv.id_at] if inv.id_at >= 0 else "?"
     _check_namespaces(found.spec)
+    if selinux.is_enabled():
+        overlay.label(found.spec, mounts)
     layers = [layer.look(mount, found.directory) for mount in mounts]
-    steps = plan.make(mounts, layers, inv.overlay or settings.overlay)
+    steps = plan.make(mounts, layers, inv.overlay or settings.overlay, runtime.kind)
     if runtime.kind == "runsc":
-        _prepare_runsc(inv, runtime, found, steps)
+        from . import gvisor
+
+        gvisor.prepare(inv, runtime.settings, found, steps)
     locks = _claim(mounts, layers)
-    home = namespaces.enter_private()
-    stage = namespaces.make_stage()
-    for step in steps:
-        _mount(step, stage, settings, home, inv.words[inv.id_at], locks)
-    binds = [(step.mount, f"{stage}/{step.mount.index}") for step in steps]
-    entries = found.spec["mounts"]
-    assert isinstance(entries, list)
-    new = rewrite.spec(found.text, entries, binds, runtime.kind)
-    namespaces.bind_config(new, stage, found.config)
+    shared = shared_sources(found, (os.path.realpath(found.config), namespaces.STAGE))
+    stage = Stage(shared, settings.fuse_overlayfs, name, locks)
+    binds = [(step.mount, stage.mount(step)) for step in steps]
+    namespaces.bind_config(rewrite.spec(found.text, binds, runtime.kind), stage.path, found.config)
 
 
-def _name_bundle(inv: "Invocation") -> None:
-    """Give `run BUNDLE` the form that runtimes know: --bundle and an id."""
-    if inv.command != "run" or inv.bundle_at >= 0:
-        return
-    if inv.id_at < 0:
-        raise UsageError("run", "no bundle and no container id", "ocishim run BUNDLE")
-    named = inv.words[inv.id_at]
-    if os.path.isfile(f"{named}/config.json"):
-        directory = os.path.realpath(named)
-        allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
-        name = "".join(c if c in allowed else "-" for c in os.path.basename(directory)).strip("-.")
-        inv.words[inv.id_at : inv.id_at + 1] = [
-            "--bundle", directory, f"{name[:40] or 'bundle'}-{os.urandom(4).hex()}",
-        ]  # fmt: skip
-        inv.bundle_at = inv.id_at + 1
-        inv.id_at += 2
-    elif "/" in named:
-        raise UsageError(f"run {named}", "not a bundle: no config.json there", "ocishim run BUNDLE")
+def _occupy_standard_descriptors() -> None:
+    """Keep 0, 1 and 2 from ocishim's own files where the caller closed them: a FUSE server gets its own."""
+    while os.open("/", os.O_PATH | os.O_CLOEXEC) < 2:
+        pass
 
 
 def _check_namespaces(spec: dict[str, object]) -> None:
@@ -79,30 +65,6 @@ def _check_namespaces(spec: dict[str, object]) -> None:
                 f"{entry['path']}: an overlay would not be seen in a mount namespace made by others",
                 "remove the path",
             )
-
-
-def _prepare_runsc(
-    inv: "Invocation", runtime: "LowLevelRuntime", found: "Bundle", steps: "Sequence[Step]"
-) -> None:
-    from . import gvisor
-
-    gvisor.check_flags([*runtime.settings.args, *inv.words[: inv.command_at]])
-    gvisor.check_spec(found.spec, steps, found.directory)
-    # runsc keeps the path as it is given, and reads it from another directory later.
-    if inv.bundle_at >= 0:
-        inv.set_value(inv.bundle_at, found.directory)
-    else:
-        at = inv.command_at + 1
-        inv.words[at:at] = ["--bundle", found.directory]
-        inv.bundle_at, inv.id_at = at + 1, inv.id_at + 2
-    if gvisor.wants_exclusive(found.spec, runtime.settings.exclusive):
-        import resource
-
-        from .probe import shared
-
-        shared.check(found.spec, steps, found.directory)
-        flags = gvisor.exclusive_flags(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-        inv.words[inv.command_at : inv.command_at] = flags
 
 
 def _claim(mounts: "Sequence[OverlayMount]", layers: "Sequence[list[Layer]]") -> list[int]:
@@ -121,59 +83,3 @@ def _claim(mounts: "Sequence[OverlayMount]", layers: "Sequence[list[Layer]]") ->
             "give each container its own upperdir and workdir, or end the first",
         )
     return locks
-
-
-def _mount(step: "Step", stage: str, settings: "Settings", home: int, name: str, locks: list[int]) -> None:
-    """Mount by the first backend that works. Raises MountError with what each of them said."""
-    target = f"{stage}/{step.mount.index}"
-    os.mkdir(target)
-    refusals: list[MountError | HostError] = []
-    for backend in step.backends:
-        if refusals and not _is_cured_by_fuse(refusals[0]):
-            break
-        try:
-            _mount_by(backend, step, stage, target, settings, home, name, locks)
-        except (MountError, HostError) as e:
-            refusals.append(e)
-        else:
-            return
-    first, *others = refusals
-    why = first.why + "".join(f"; and {other.what}: {other.why}" for other in others)
-    raise MountError(f"{step.mount.where}: {first.what}", why, first.remedy)
-
-
-def _mount_by(
-    backend: str,
-    step: "Step",
-    stage: str,
-    target: str,
-    settings: "Settings",
-    home: int,
-    name: str,
-    locks: list[int],
-) -> None:
-    from . import linux
-    from .probe import mounted
-
-    if backend == "kernel":
-        from .drivers import kernel
-
-        empty = f"{stage}/empty"
-        if step.needs_empty_lower:
-            os.makedirs(empty, exist_ok=True)
-        kernel.mount(step, target, empty)
-    else:
-        from .drivers import fuse
-
-        program = fuse.find(settings.fuse_overlayfs, os.environ.get("PATH", ""))
-        fuse.mount(step, target, program, home, name, locks)
-    why, remedy = mounted.problem(step, target, backend)
-    if why:
-        linux.umount(target)
-        raise MountError(f"overlay on {step.mount.destination} ({backend})", why, remedy)
-
-
-def _is_cured_by_fuse(error: MountError | HostError) -> bool:
-    from .drivers.reason import CURED_BY_FUSE
-
-    return isinstance(error, MountError) and (error.errno in CURED_BY_FUSE or not error.errno)

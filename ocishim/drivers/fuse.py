@@ -6,6 +6,7 @@ with the connection.
 """
 
 import os
+from errno import ECONNABORTED, ENOTCONN
 
 from .. import linux
 from ..errors import HostError, MountError, SyscallError, words
@@ -13,12 +14,17 @@ from .kernel import MS_FLAGS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import NoReturn
 
     from ..plan import Step
 
 #: Seconds that a server has to answer the first request.
 PATIENCE = 10.0
+#: execve(2) takes no word of more than 128 KiB; the options are one.
+LONGEST_LIST = 100_000
+#: What fuse-overlayfs says of an option that it then goes without.
+_IGNORED = "unknown argument ignored: "
 
 
 def find(program: str, path: str) -> str:
@@ -31,7 +37,7 @@ def find(program: str, path: str) -> str:
     raise HostError(program, "not installed", "install fuse-overlayfs, or take --overlay kernel")
 
 
-def mount(step: "Step", target: str, program: str, home: int, name: str, locks: list[int]) -> None:
+def mount(step: "Step", target: str, program: str, home: int, name: str, locks: "Sequence[int]") -> None:
     """Mount an overlay on `target`.
 
     `program` is fuse-overlayfs, `home` the mount namespace for its server, `name` the container's id for
@@ -40,18 +46,26 @@ def mount(step: "Step", target: str, program: str, home: int, name: str, locks: 
     device = _open_device()
     try:
         _mount(step, target, device)
-        layers = _Layers()
+        layers = _Layers(step)
         errors, errors_in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            argv = [program, "-f", "-o", f"fsname=ocishim:{name}", "-o", _options(step, layers)]
+            argv = [program, "-f", "-o", f"fsname=ocishim:{_plain(name)}", "-o", _options(step, layers)]
             argv.append(f"/dev/fd/{device}")
             inherited = [device, errors, *layers.files, *locks]
-            _start(argv, inherited, errors_in, home)
+            group = _start(argv, inherited, errors_in, home)
             os.close(device)  # the server's copy alone keeps the connection up
             device = -1
-            if not _answers(target):
-                said = _said(errors) or f"no answer within {PATIENCE:.0f} s, or it died"
-                raise MountError(f"fuse-overlayfs on {step.mount.destination}", said, "try --overlay kernel")
+            why = _ask(target)
+            said, ignored = _said(errors)
+            unknown = [option for option in step.fuse if option in ignored]
+            if unknown and not why:
+                linux.umount(target)
+                why = said = f"this release does not know {', '.join(unknown)}"
+            if why:
+                _kill(group)
+                raise MountError(
+                    f"fuse-overlayfs on {step.mount.destination}", said or why, "try --overlay kernel"
+                )
         finally:
             for file in (errors, errors_in, *layers.files):
                 os.close(file)
@@ -63,13 +77,14 @@ def mount(step: "Step", target: str, program: str, home: int, name: str, locks: 
 class _Layers:
     """Names for layers that fuse-overlayfs reads right: before 1.15 it knows no escape of a colon."""
 
-    __slots__ = ("files",)
+    __slots__ = ("are_long", "files")
 
-    def __init__(self) -> None:
+    def __init__(self, step: "Step") -> None:
         self.files: list[int] = []
+        self.are_long = sum(len(os.fsencode(path)) + 1 for path in step.lower) > LONGEST_LIST
 
     def name(self, path: str) -> str:
-        if not any(character in path for character in ':,\\"'):
+        if not self.are_long and not any(character in path for character in ':,\\"'):
             return path
         self.files.append(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
         return f"/proc/self/fd/{self.files[-1]}"
@@ -102,18 +117,27 @@ def _mount(step: "Step", target: str, device: int) -> None:
 
 
 def _options(step: "Step", layers: _Layers) -> str:
+    if ":" in step.upper:
+        raise MountError(
+            f"fuse-overlayfs on {step.mount.destination}",
+            f"it splits upperdir={step.upper} at the colon",
+            "rename the directory, or take --overlay kernel",
+        )
     parts = ["lowerdir=" + ":".join(layers.name(path) for path in step.lower)]
     if step.upper:
         parts += [f"upperdir={layers.name(step.upper)}", f"workdir={layers.name(step.work)}"]
     return ",".join([*parts, *step.fuse])
 
 
-def _start(argv: list[str], inherited: list[int], errors: int, home: int) -> None:
-    """Start the server as a child of init, with nothing of the engine's: no pipe, no terminal."""
+def _start(argv: list[str], inherited: list[int], errors: int, home: int) -> int:
+    """Start the server as a child of init, with nothing of the engine's: no pipe, no terminal.
+
+    Gives its process group.
+    """
     child = os.fork()
     if child:
         os.waitpid(child, 0)
-        return
+        return child
     try:
         os.setsid()
         if os.fork() == 0:
@@ -130,42 +154,69 @@ def _become_server(argv: list[str], inherited: list[int], errors: int, home: int
         os.dup2(null, 0)
         os.dup2(null, 1)
         os.dup2(errors, 2)
+        errors = 2  # the other is closed now
         for file in inherited:
             os.set_inheritable(file, True)
         kept = sorted((2, *inherited))
         for file, following in zip(kept, [*kept[1:], os.sysconf("SC_OPEN_MAX")], strict=True):
             os.closerange(file + 1, following)
         os.execve(argv[0], argv, {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
-    except Exception as e:
-        os.write(errors, f"{argv[0]}: {e}".encode())
+    except OSError as e:
+        why = str(e) if isinstance(e, SyscallError) else words(e.errno or 0)
+        os.write(errors, f"{argv[0]}: {why}".encode(errors="replace"))
     os._exit(1)
 
 
-def _answers(target: str) -> bool:
-    """Ask for the root of the mount: in a child, since the kernel lets only a fatal signal end the wait."""
+def _ask(target: str) -> str:
+    """Ask for the root of the mount; say what is wrong if no answer comes, and the mount is gone then.
+
+    A child asks. Once the server has read the question not even SIGKILL ends the wait for its answer, only
+    the end of the connection does.
+    """
     import select
 
     done, done_in = os.pipe2(os.O_CLOEXEC)
     child = os.fork()
     if child == 0:
-        status = 1
+        status = 255
         try:
             os.statvfs(target)
             os.listdir(target)
             status = 0
+        except OSError as e:
+            status = e.errno or status
         finally:
             os._exit(status)
     os.close(done_in)
     ready, _, _ = select.select([done], [], [], PATIENCE)
     os.close(done)
     if not ready:
-        os.kill(child, 9)
-    return os.waitpid(child, 0)[1] == 0
+        linux.umount(target)
+        os.waitpid(child, 0)
+        return f"no answer within {PATIENCE:.3g} s"
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status in (ENOTCONN, ECONNABORTED):
+        return "the server ended before it answered"
+    return words(status) if status > 0 else "nobody asked it: killed" if status else ""
 
 
-def _said(errors: int) -> str:
+def _kill(group: int) -> None:
     try:
-        text = os.read(errors, 4096).decode(errors="replace")
+        os.killpg(group, 9)
+    except ProcessLookupError:
+        pass
+
+
+def _said(errors: int) -> tuple[str, list[str]]:
+    """Give what the server complained about, in one line, and which options it did not know."""
+    try:
+        lines = os.read(errors, 4096).decode(errors="replace").split("\n")
     except BlockingIOError:
-        return ""
-    return "; ".join(text.split("\n")).strip("; ")
+        return "", []
+    ignored = [line.removeprefix(_IGNORED) for line in lines if line.startswith(_IGNORED)]
+    return "; ".join(line for line in lines if line and not line.startswith(_IGNORED)), ignored
+
+
+def _plain(name: str) -> str:
+    """Give a container's id without what would end the option: runtimes judge it later than this."""
+    return name.replace("\\", "_").replace(",", "_")

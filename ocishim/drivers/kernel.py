@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 LONGEST_DATA = 4095
 #: fsconfig(2) refuses longer strings with EINVAL and no text.
 LONGEST_STRING = 255
+#: runc and other programs in Go cannot read a mountinfo with a line of 64 KiB; this leaves room for the rest.
+LONGEST_LINE = 60_000
 
 _ATTRIBUTES = {
     "ro": linux.MOUNT_ATTR_RDONLY,
@@ -27,7 +29,6 @@ _ATTRIBUTES = {
     "nodev": linux.MOUNT_ATTR_NODEV,
     "noexec": linux.MOUNT_ATTR_NOEXEC,
     "nodiratime": linux.MOUNT_ATTR_NODIRATIME,
-    "nosymfollow": linux.MOUNT_ATTR_NOSYMFOLLOW,
     "noatime": linux.MOUNT_ATTR_NOATIME,
     "strictatime": linux.MOUNT_ATTR_STRICTATIME,
 }
@@ -37,7 +38,6 @@ MS_FLAGS = {
     "nodev": linux.MS_NODEV,
     "noexec": linux.MS_NOEXEC,
     "nodiratime": linux.MS_NODIRATIME,
-    "nosymfollow": linux.MS_NOSYMFOLLOW,
     "noatime": linux.MS_NOATIME,
     "relatime": linux.MS_RELATIME,
     "strictatime": linux.MS_STRICTATIME,
@@ -51,11 +51,13 @@ def mount(step: "Step", target: str, empty: str) -> None:
     """Mount an overlay on `target`; `empty` is an empty directory, the kernel's second lower if it needs one.
 
     Layers are given by descriptor (kernel 6.13 on: no escapes, no limits), else by string (6.8 on), else in
-    mount(2)'s data. Raises MountError with the kernel's errno and, if it gave any, its words.
+    mount(2)'s data, and so too where mountinfo could not show them. Raises MountError with the kernel's
+    errno and, if it gave any, its words.
     """
     lower = [*step.lower, empty] if step.needs_empty_lower else step.lower
     said = ""
-    for set_layer in (_layer_by_fd, _layer_by_string):
+    ways = (_layer_by_fd, _layer_by_string)
+    for set_layer in ways if _shown(step, lower) <= LONGEST_LINE else ():
         try:
             context = linux.fsopen("overlay")
         except SyscallError as e:
@@ -67,7 +69,7 @@ def mount(step: "Step", target: str, empty: str) -> None:
             _attach(step, context, target)
             return
         except _NotThisWayError:
-            continue
+            said = _log(context) or said
         except SyscallError as e:
             said = _log(context)
             # Until 6.4 any option is taken as it comes and the whole refused: mount(2) may still know it.
@@ -76,6 +78,13 @@ def mount(step: "Step", target: str, empty: str) -> None:
         finally:
             os.close(context)
     _mount_by_data(step, lower, target, said)
+
+
+def _shown(step: "Step", lower: list[str]) -> int:
+    """Count the bytes that mountinfo takes to show the layers, where some characters take four."""
+    paths = [*lower, *step.data, step.upper, step.work]
+    text = "".join(paths)
+    return len(os.fsencode(text)) + 3 * sum(text.count(c) for c in " \t\n\\#,:") + 11 * len(paths)
 
 
 class _NotThisWayError(Exception):
@@ -97,7 +106,7 @@ def _configure(step: "Step", lower: list[str], context: int, set_layer: "SetLaye
         set_layer(context, "upperdir", step.upper)
         set_layer(context, "workdir", step.work)
     linux.fsconfig_string(context, "source", step.mount.source)
-    for name, value in (*step.mount.options.items(), *step.mount.lsm.items()):
+    for name, value in (*step.options.items(), *step.mount.lsm.items()):
         if value:
             linux.fsconfig_string(context, name, value)
         else:
@@ -141,7 +150,8 @@ def _mount_by_data(step: "Step", lower: list[str], target: str, said: str) -> No
     for flag in step.mount.flags:
         flags |= MS_FLAGS[flag]
     layers = [*lower, *step.data, *((step.upper, step.work) if step.upper else ())]
-    data = _data(step, len(lower), [escape(path) for path in layers])
+    names = [escape(path) for path in layers]
+    data = _data(step, len(lower), names)
     files: list[int] = []
     directory = os.open(".", os.O_PATH | os.O_CLOEXEC)
     try:
@@ -149,7 +159,12 @@ def _mount_by_data(step: "Step", lower: list[str], target: str, said: str) -> No
             for path in layers:
                 files.append(os.open(path, os.O_PATH | os.O_CLOEXEC))  # noqa: PERF401 - closed below
             os.chdir("/proc/self/fd")
-            data = _data(step, len(lower), [str(file) for file in files])
+            short = [str(file) for file in files]
+            # upperdir and workdir in full where they fit: mountinfo is where others look who uses them.
+            lowers = len(lower) + len(step.data)
+            data = _data(step, len(lower), [*short[:lowers], *names[lowers:]])
+            if len(os.fsencode(data)) > LONGEST_DATA:
+                data = _data(step, len(lower), short)
         if len(os.fsencode(data)) > LONGEST_DATA:
             raise MountError(
                 f"mount overlay on {step.mount.destination}",

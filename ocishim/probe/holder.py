@@ -8,11 +8,17 @@ line of its server, and both for exactly as long as they exist: nothing needs to
 import fcntl
 import os
 
+from ..argv import MAKES_CONTAINER
+from ..argv import parse as parse_argv
+from ..errors import UsageError
 from ..mountinfo import parse
+from ..settings import KINDS
 from .layer import Layer
 
 #: How long to wait for another ocishim that is mounting the same directory right now, in seconds.
 PATIENCE = 10.0
+#: How long to look again: a FUSE server goes a moment after its container.
+LINGER = 0.3
 
 
 def claim(layers: list[Layer]) -> tuple[list[int], Layer | None, str]:
@@ -22,19 +28,25 @@ def claim(layers: list[Layer]) -> tuple[list[int], Layer | None, str]:
     directories is taken, which one and by whom. A file system without locks is no error: there two
     simultaneous starts are not told apart.
     """
+    import time
+
+    begin = time.monotonic()
     files: list[int] = []
     for layer in sorted(layers, key=_key):
         files.append(os.open(layer.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
-        if not _flock(files[-1], 0):
-            # A FUSE server holds the lock for good, an ocishim that mounts for a moment.
+        # A FUSE server holds the lock for good, an ocishim that mounts for a moment.
+        while not _flock(files[-1]):
             found = search(layers)
-            if found:
+            waited = time.monotonic() - begin
+            if found and waited > LINGER:
                 return files, *found
-            if not _flock(files[-1], PATIENCE):
+            if waited > PATIENCE:
                 return files, layer, "another process, which has it locked"
-    found = search(layers)
-    if found:
-        return files, *found
+            time.sleep(0.02)
+    while found := search(layers):
+        if time.monotonic() - begin > LINGER:
+            return files, *found
+        time.sleep(0.02)
     return files, None, ""
 
 
@@ -61,21 +73,38 @@ def search(layers: list[Layer]) -> tuple[Layer, str] | None:
 
 
 def container_of(pid: str) -> str:
-    """Name the container that a process belongs to, by its control group; else the process."""
+    """Name the container that a process serves, or belongs to by its control group; else the process."""
     name = _read(f"/proc/{pid}/comm").strip()
     process = f"pid {pid} ({name})"
-    for line in _read(f"/proc/{pid}/cgroup").splitlines():
+    served = _served(_read(f"/proc/{pid}/cmdline").split("\0")[:-1])
+    if served:
+        return f"container {served}, {process}"
+    groups = _read(f"/proc/{pid}/cgroup")
+    if groups == _read("/proc/self/cgroup"):
+        return process
+    for line in groups.splitlines():
         group = line.rpartition(":")[2].rpartition("/")[2]
         group = group.removesuffix(".scope")
         for prefix in ("crun-", "runc-", "libpod-", "docker-", "cri-containerd-", "crio-"):
             group = group.removeprefix(prefix)
         if group and not group.endswith((".slice", ".service")):
             return f"container {group}, {process}"
-    words = _read(f"/proc/{pid}/cmdline").split("\0")
-    for word in words:
-        if word.startswith("fsname=ocishim:"):
-            return f"container {word.removeprefix('fsname=ocishim:').partition(',')[0]}, {process}"
     return process
+
+
+def _served(words: list[str]) -> str:
+    """Read the container's id off the command line of a FUSE server, of a runtime or of ocishim."""
+    for at, word in enumerate(words[:6]):
+        if word.startswith("fsname=ocishim:"):
+            return word.removeprefix("fsname=ocishim:").partition(",")[0]
+        if any(kind in word.rpartition("/")[2] for kind in (*KINDS, "ocishim")):
+            try:
+                inv = parse_argv(words[at + 1 :])
+            except UsageError:
+                continue
+            if inv.command in MAKES_CONTAINER and inv.id_at >= 0:
+                return inv.words[inv.id_at]
+    return ""
 
 
 def _in_mounts(pid: str, wanted: dict[tuple[int, int], Layer]) -> Layer | None:
@@ -119,22 +148,21 @@ def _key(layer: Layer) -> tuple[int, int]:
 
 
 def _read(path: str) -> str:
-    with open(path, "rb") as file:
-        return file.read().decode("utf-8", "surrogateescape")
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = b""
+        while chunk := os.read(file, 65536):
+            data += chunk
+    finally:
+        os.close(file)
+    return data.decode("utf-8", "surrogateescape")
 
 
-def _flock(file: int, patience: float) -> bool:
-    import time
-
-    end = time.monotonic() + patience
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= end:
-                return False
-            time.sleep(0.01)
-        except OSError:
-            return True
-        else:
-            return True
+def _flock(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # no locks on this file system
+        pass
+    return True

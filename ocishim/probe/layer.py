@@ -66,9 +66,12 @@ def _look(role: str, written: str, bundle: str) -> Layer:
 
 
 def _mount_id(file: int) -> int:
-    with open(f"/proc/self/fdinfo/{file}", encoding="ascii") as info:
-        for line in info:
-            name, _, value = line.partition(":")
-            if name == "mnt_id":
+    info = os.open(f"/proc/self/fdinfo/{file}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        for line in os.read(info, 4096).split(b"\n"):
+            name, _, value = line.partition(b":")
+            if name == b"mnt_id":
                 return int(value)
+    finally:
+        os.close(info)
     return -1

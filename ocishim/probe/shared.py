@@ -56,7 +56,7 @@ def _of_others() -> list[tuple[str, str, bool]]:
     file systems that are mounted at / and errs by seeing nothing for others.
     """
     found = []
-    seen = {os.readlink("/proc/self/ns/mnt"), os.readlink("/proc/1/ns/mnt")}
+    seen = {os.readlink("/proc/self/ns/mnt")}
     for pid in os.listdir("/proc"):
         if not pid.isdigit():
             continue
