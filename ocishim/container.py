@@ -44,7 +44,7 @@ def _name_bundle(inv: "Invocation") -> None:
     import os
 
     named = inv.words[inv.id_at]
-    if "/" not in named and os.path.isfile("config.json"):
+    if "/" not in named and named not in (".", "..") and os.path.isfile("config.json"):
         return  # in a bundle's directory a word is an id, as with runc
     if os.path.isfile(f"{named}/config.json"):
         directory = os.path.realpath(named)

@@ -144,6 +144,12 @@ def check_layers(where: str, layers: "Sequence[Layer]") -> None:
     by_role = {layer.role: layer for layer in layers}
     upper, work = by_role.get("upperdir"), by_role.get("workdir")
     if upper and work:
+        if upper.read_only:
+            raise SpecError(
+                f"{where}: upperdir={upper.path}",
+                "its file system is mounted read-only",
+                "remount it rw, or leave upperdir and workdir out for a read-only overlay",
+            )
         _check_upper(where, upper, work)
     _check_overlap(where, layers)
 

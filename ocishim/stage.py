@@ -4,6 +4,7 @@ import os
 
 from . import linux, namespaces
 from .errors import HostError, MountError
+from .probe import kmsg
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Stage:
         self.locks = locks
         self.home = namespaces.enter_private(shared)
         self.path = namespaces.make_stage()
+        self.kernel_log = kmsg.Watch()
 
     def mount(self, step: "Step") -> str:
         """Mount an overlay; give the path. Raises MountError with what each backend said."""
@@ -42,9 +44,7 @@ class Stage:
                 refusals.append(e)
             else:
                 return target
-        first, *others = refusals
-        why = first.why + "".join(f"; and {other.what}: {other.why}" for other in others)
-        raise MountError(f"{step.mount.where}: {first.what}", why, first.remedy)
+        raise _all_of(step, refusals, self.kernel_log.said())
 
     def _mount_by(self, backend: str, step: "Step", target: str) -> None:
         from .probe import mounted
@@ -65,6 +65,21 @@ class Stage:
         if why:
             linux.umount(target)
             raise MountError(f"overlay on {step.mount.destination} ({backend})", why, remedy)
+
+
+def _all_of(step: "Step", refusals: "Sequence[MountError | HostError]", said: str) -> MountError:
+    """Make one error of what each backend said and of the kernel's log."""
+    from .findings import recognise
+
+    first, *others = refusals
+    why = first.why
+    if said and said not in why:
+        why += f" (kernel log: {said})"
+    finding = recognise(why)
+    page = f"ocishim explain {finding.id}" if finding else ""
+    why += "".join(f"; and {other.what}: {other.why}" for other in others)
+    remedy = "; ".join(filter(None, (first.remedy, page))) or "dmesg may say more"
+    return MountError(f"{step.mount.where}: {first.what}", why, remedy)
 
 
 def _is_cured_by_fuse(error: MountError | HostError) -> bool:

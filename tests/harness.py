@@ -215,6 +215,7 @@ def wait_for(condition: Any, seconds: float = 10) -> bool:
     return bool(condition())
 
 
-def plain(text: str) -> str:
-    """Take escape sequences of colour out of a text."""
-    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+def without_kernel_log(result: Result) -> Result:
+    """Take the kernel's log out of a message: it is the machine's, with other tests' lines in it."""
+    assert "(kernel log: " in result.err, result.err
+    return dataclasses.replace(result, err=re.sub(r" \(kernel log: .*\)(?=;)", "", result.err))

@@ -5,6 +5,7 @@ import click
 from .. import __version__
 from ..errors import printable
 from ..settings import MODES, PATH
+from .explain import explain
 
 _EPILOG = f"""\
 Every other command of an OCI runtime (create, start, state, kill, delete, exec, …) goes to the low-level
@@ -77,6 +78,7 @@ def help_(ctx: click.Context, command: str | None) -> None:
     click.echo(found.get_help(context))
 
 
+ocishim.add_command(explain)
 
 
 def main(args: list[str]) -> int:

@@ -26,9 +26,9 @@ _REMEDIES = {
 def of_kernel(error: SyscallError, step: "Step", log: str) -> tuple[str, str]:
     """Explain a failed system call of an overlay mount; `log` is what the fs context said."""
     if log:
-        return f"{words(error.errno or 0)}: {log}", "see dmesg for more"
+        return f"{words(error.errno or 0)}: {log}", ""
     if error.errno in _REMEDIES:
         return _REMEDIES[error.errno]
     if error.syscall == "fsconfig" and error.path in ("context", *step.mount.lsm):
         return f"{error}: no security module here knows it", "remove it and linux.mountLabel"
-    return str(error), "dmesg has the kernel's reason"
+    return str(error), ""

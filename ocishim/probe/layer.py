@@ -11,10 +11,11 @@ class Layer:
     """One layer. `role` is lowerdir, datadir, upperdir or workdir; `written` is the path as in the spec.
 
     `path` is the real one. `device` and `inode` tell the directory, `mount` the mount that it was reached
-    by (-1 unknown). `errno` is 0, or why it could not be opened; then the rest is unknown.
+    by (-1 unknown). `read_only` tells whether writes to it must fail; that and `mount` are only looked up
+    for upperdir and workdir. `errno` is 0, or why it could not be opened; then the rest is unknown.
     """
 
-    __slots__ = ("device", "errno", "inode", "mount", "path", "role", "written")
+    __slots__ = ("device", "errno", "inode", "mount", "path", "read_only", "role", "written")
 
     def __init__(
         self,
@@ -25,6 +26,7 @@ class Layer:
         inode: int = 0,
         mount: int = -1,
         errno: int = 0,
+        read_only: bool = False,
     ) -> None:
         self.role = role
         self.written = written
@@ -33,6 +35,7 @@ class Layer:
         self.inode = inode
         self.mount = mount
         self.errno = errno
+        self.read_only = read_only
 
 
 def look(mount: "OverlayMount", bundle: str) -> list[Layer]:
@@ -60,6 +63,7 @@ def _look(role: str, written: str, bundle: str) -> Layer:
             found.st_dev,
             found.st_ino,
             _mount_id(file) if writable else -1,
+            read_only=writable and os.fstatvfs(file).f_flag & os.ST_RDONLY != 0,
         )
     finally:
         os.close(file)

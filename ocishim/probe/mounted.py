@@ -28,13 +28,13 @@ def problem(step: "Step", target: str, backend: str) -> tuple[str, str]:
         with os.scandir(target) as entries:
             next(entries, None)
         if os.stat(target).st_dev == os.stat(os.path.dirname(target)).st_dev:
-            return "the mount did not take place", "see dmesg"
+            return "the mount did not take place", ""
     except OSError as e:
-        return f"its root cannot be read: {os.strerror(e.errno or 0).lower()}", "see dmesg"
+        return f"its root cannot be read: {os.strerror(e.errno or 0).lower()}", ""
     if found.f_flag & os.ST_RDONLY and not step.mount.read_only:
         return (
             f"it came up read-only, since overlayfs cannot use workdir={step.work}",
-            "empty workdir and make it writable for root; dmesg names the operation that failed",
+            "empty workdir and make it writable for root",
         )
     if backend == "kernel":
         return _dropped(step, target)

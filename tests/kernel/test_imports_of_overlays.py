@@ -10,9 +10,9 @@ EXPECTED = {
     "ocishim.drivers", "ocishim.drivers.kernel", "ocishim.drivers.reason", "ocishim.errors",
     "ocishim.jsontext", "ocishim.linux", "ocishim.mountinfo", "ocishim.namespaces", "ocishim.options",
     "ocishim.overlay", "ocishim.plan", "ocishim.prepare", "ocishim.probe", "ocishim.probe.holder",
-    "ocishim.probe.layer", "ocishim.probe.mounted", "ocishim.probe.selinux", "ocishim.propagation",
-    "ocishim.rewrite", "ocishim.runtime", "ocishim.settings", "ocishim.shim", "ocishim.stage",
-    "ocishim.tomltext", "os", "os.path", "posixpath", "stat", "struct", "types",
+    "ocishim.probe.kmsg", "ocishim.probe.layer", "ocishim.probe.mounted", "ocishim.probe.selinux",
+    "ocishim.propagation", "ocishim.rewrite", "ocishim.runtime", "ocishim.settings", "ocishim.shim",
+    "ocishim.stage", "ocishim.tomltext", "os", "os.path", "posixpath", "stat", "struct", "types",
 }  # fmt: skip
 
 

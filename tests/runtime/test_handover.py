@@ -261,9 +261,11 @@ def test_in_a_bundles_directory_a_word_is_the_id(host: Host, bundle: Bundle, tmp
     witness.write_text('#!/bin/sh\necho "$@"\n')
     witness.chmod(0o755)
 
-    result = host.run("runc", [OCISHIM, "--runtime", witness, "run", "c1"], cwd=bundle.directory)
+    id_ = host.run("runc", [OCISHIM, "--runtime", witness, "run", "c1"], cwd=bundle.directory)
+    dot = host.run("runc", [OCISHIM, "--runtime", witness, "run", "."], cwd=bundle.directory)
 
-    assert result == Result(0, "run c1\n", "")
+    assert id_ == Result(0, "run c1\n", "")
+    assert dot.out.startswith(f"run --bundle {bundle.directory} bundle-")
 
 
 @pytest.mark.parametrize(

@@ -118,16 +118,20 @@ def test_a_single_lower_without_upper_needs_a_second_one(words: Sequence[str], i
     assert is_needed == step.needs_empty_lower
 
 
-def upper(path: str, **facts: int) -> Layer:
-    return Layer("upperdir", path, path, **{"device": 1, "inode": hash(path), "mount": 1, **facts})
+def upper(
+    path: str, device: int = 1, inode: int = 0, mount: int = 1, errno: int = 0, read_only: bool = False
+) -> Layer:
+    return Layer("upperdir", path, path, device, inode or hash(path), mount, errno, read_only)
 
 
-def work(path: str, **facts: int) -> Layer:
-    return Layer("workdir", path, path, **{"device": 1, "inode": hash(path), "mount": 1, **facts})
+def work(
+    path: str, device: int = 1, inode: int = 0, mount: int = 1, errno: int = 0, read_only: bool = False
+) -> Layer:
+    return Layer("workdir", path, path, device, inode or hash(path), mount, errno, read_only)
 
 
-def lower(path: str, role: str = "lowerdir", **facts: int) -> Layer:
-    return Layer(role, path, path, **{"device": 1, "inode": hash(path), **facts})
+def lower(path: str, role: str = "lowerdir", device: int = 1, inode: int = 0, errno: int = 0) -> Layer:
+    return Layer(role, path, path, device, inode or hash(path), errno=errno)
 
 
 @pytest.mark.parametrize(
@@ -148,6 +152,11 @@ def test_separate_layers_make_an_overlay(its: list[Layer]) -> None:
 
 
 LAYERS = [
+    (
+        [upper("/u", read_only=True), work("/w", read_only=True), lower("/a")],
+        "mounts[0]: upperdir=/u: its file system is mounted read-only; "
+        "remount it rw, or leave upperdir and workdir out for a read-only overlay",
+    ),
     ([lower("/a"), lower("/b", errno=errno.ENOENT)],
      "lowerdir=/b: does not exist; create it, or correct the path"),
     ([lower("/a", errno=errno.ENOTDIR)], "lowerdir=/a: is not a directory; create it, or correct the path"),

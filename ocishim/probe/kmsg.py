@@ -1,0 +1,38 @@
+"""What the kernel logs during an attempt: most of overlayfs' reasons stand in no other place."""
+
+import os
+
+#: Whose lines tell of a failed mount.
+_ABOUT = ("overlayfs: ", "overlay: ", "fuse: ")
+
+
+class Watch:
+    """The kernel's log from now on. Where it may not be read (dmesg_restrict), it stays silent."""
+
+    __slots__ = ("_file",)
+
+    def __init__(self) -> None:
+        self._file = -1
+        try:
+            self._file = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            os.lseek(self._file, 0, os.SEEK_END)
+        except OSError:
+            pass
+
+    def said(self) -> str:
+        """Give what overlayfs and FUSE have logged since, without repetition, in one line.
+
+        The log is the whole machine's: lines of another mount at the same moment are in it too.
+        """
+        lines: dict[str, None] = {}
+        while True:
+            try:
+                record = os.read(self._file, 8192).decode(errors="replace")
+            except BrokenPipeError:  # overwritten before it was read; the next is there
+                continue
+            except OSError:  # EAGAIN: that was all; EBADF: it may not be read
+                return ", ".join(lines)
+            text = record.partition(";")[2].partition("\n")[0]
+            for prefix in _ABOUT:
+                if text.startswith(prefix):
+                    lines[text.removeprefix(prefix).rstrip(".")] = None
