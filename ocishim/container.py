@@ -17,14 +17,8 @@ def make(inv: "Invocation", runtime: "LowLevelRuntime", settings: "Settings") ->
 
     Raises ShimError if the container must not start; then nothing is left mounted once this process ends.
     """
-    _name_bundle(inv)
-    directory = inv.value(inv.bundle_at) if inv.bundle_at >= 0 else "."
-    config = inv.value(inv.config_at) if inv.config_at >= 0 else ""
-    if config == "config.json":
-        config = ""  # crun looks for this name in the bundle, for any other in the current directory
     try:
-        found = bundle.read(directory, config)
-        mounts = overlay.find(found.spec)
+        found, mounts = read(inv)
     except SpecError:
         if inv.id_at < 0:
             return  # not how a container is made: the runtime says how it is used
@@ -33,6 +27,20 @@ def make(inv: "Invocation", runtime: "LowLevelRuntime", settings: "Settings") ->
         from . import prepare
 
         prepare.overlays(inv, runtime, settings, found, mounts)
+
+
+def read(inv: "Invocation") -> "tuple[bundle.Bundle, list[overlay.OverlayMount]]":
+    """Read the bundle that a command line means, and the overlays it asks for.
+
+    Raises UsageError if it means none, SpecError if the bundle is wrong.
+    """
+    _name_bundle(inv)
+    directory = inv.value(inv.bundle_at) if inv.bundle_at >= 0 else "."
+    config = inv.value(inv.config_at) if inv.config_at >= 0 else ""
+    if config == "config.json":
+        config = ""  # crun looks for this name in the bundle, for any other in the current directory
+    found = bundle.read(directory, config)
+    return found, overlay.find(found.spec)
 
 
 def _name_bundle(inv: "Invocation") -> None:

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 class Step:
     """One overlay to mount: the entry, its layers as real paths, and the backends to try, in order.
 
-    `fuse` is what fuse-overlayfs is told besides the layers; `no_fuse` says why it cannot do what is asked.
+    `written` are upperdir and workdir as they were looked at. `fuse` is what fuse-overlayfs is told besides
+    the layers; `no_fuse` says why it cannot do what is asked.
     """
 
-    __slots__ = ("backends", "data", "fuse", "lower", "mount", "no_fuse", "upper", "work")
+    __slots__ = ("backends", "data", "fuse", "lower", "mount", "no_fuse", "upper", "work", "written")
 
     def __init__(self, mount: OverlayMount, layers: "Sequence[Layer]") -> None:
         self.mount = mount
@@ -24,6 +25,7 @@ class Step:
         self.work = "".join(layer.path for layer in layers if layer.role == "workdir")
         self.lower = [layer.path for layer in layers if layer.role == "lowerdir"]
         self.data = [layer.path for layer in layers if layer.role == "datadir"]
+        self.written = [layer for layer in layers if layer.role in ("upperdir", "workdir")]
         self.backends: tuple[str, ...] = ()
         self.fuse: list[str] = []
         self.no_fuse = ""

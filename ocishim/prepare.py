@@ -20,19 +20,27 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 
-def overlays(
+class Preparation:
+    """What is to be done for a container: overlays to mount, and mounts that must go on reaching the host."""
+
+    __slots__ = ("shared", "steps")
+
+    def __init__(self, steps: list[plan.Step], shared: list[str]) -> None:
+        self.steps = steps
+        self.shared = shared
+
+
+def decide(
     inv: "Invocation",
     runtime: "LowLevelRuntime",
     settings: "Settings",
     found: "Bundle",
     mounts: "Sequence[OverlayMount]",
-) -> None:
-    """Mount the overlays of a bundle in a private mount namespace; give `inv` what the runtime needs.
+) -> Preparation:
+    """Look at a bundle's overlays and decide; give `inv` what the runtime needs. Nothing is mounted.
 
     Raises ShimError if the container must not start.
     """
-    _occupy_standard_descriptors()
-    name = inv.words[inv.id_at] if inv.id_at >= 0 else "?"
     _check_namespaces(found.spec)
     if selinux.is_enabled():
         overlay.label(found.spec, mounts)
@@ -42,10 +50,26 @@ def overlays(
         from . import gvisor
 
         gvisor.prepare(inv, runtime.settings, found, steps)
-    locks = _claim(mounts, layers)
-    shared = shared_sources(found, (os.path.realpath(found.config), namespaces.STAGE))
-    stage = Stage(shared, settings.fuse_overlayfs, name, locks)
-    binds = [(step.mount, stage.mount(step)) for step in steps]
+    return Preparation(steps, shared_sources(found, (os.path.realpath(found.config), namespaces.STAGE)))
+
+
+def overlays(
+    inv: "Invocation",
+    runtime: "LowLevelRuntime",
+    settings: "Settings",
+    found: "Bundle",
+    mounts: "Sequence[OverlayMount]",
+) -> None:
+    """Mount the overlays of a bundle in a private mount namespace, for the runtime that is exec'ed next.
+
+    Raises ShimError if the container must not start.
+    """
+    _occupy_standard_descriptors()
+    name = inv.words[inv.id_at] if inv.id_at >= 0 else "?"
+    decided = decide(inv, runtime, settings, found, mounts)
+    locks = _claim(decided.steps)
+    stage = Stage(decided.shared, settings.fuse_overlayfs, name, locks)
+    binds = [(step.mount, stage.mount(step)) for step in decided.steps]
     namespaces.bind_config(rewrite.spec(found.text, binds, runtime.kind), stage.path, found.config)
 
 
@@ -67,19 +91,24 @@ def _check_namespaces(spec: dict[str, object]) -> None:
             )
 
 
-def _claim(mounts: "Sequence[OverlayMount]", layers: "Sequence[list[Layer]]") -> list[int]:
+def _claim(steps: "Sequence[plan.Step]") -> list[int]:
     """Keep others out of the upper and work directories; raise SpecError if one is in use."""
-    written = [layer for its in layers for layer in its if layer.role in ("upperdir", "workdir")]
+    written = [layer for step in steps for layer in step.written]
     if not written:
         return []
     from .probe import holder
 
     locks, taken, by = holder.claim(written)
     if taken:
-        [mount] = [mount for mount, its in zip(mounts, layers, strict=True) if taken in its]
-        raise SpecError(
-            f"{mount.where}: {taken.role}={taken.path}",
-            f"in use by {by}",
-            "give each container its own upperdir and workdir, or end the first",
-        )
+        raise in_use(steps, taken, by)
     return locks
+
+
+def in_use(steps: "Sequence[plan.Step]", taken: "Layer", by: str) -> SpecError:
+    """Say that a directory is taken, and by whom."""
+    [step] = [step for step in steps if taken in step.written]
+    return SpecError(
+        f"{step.mount.where}: {taken.role}={taken.path}",
+        f"in use by {by}",
+        "give each container its own upperdir and workdir, or end the first",
+    )

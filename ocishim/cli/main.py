@@ -6,6 +6,7 @@ from .. import __version__
 from ..errors import printable
 from ..settings import MODES, PATH
 from .explain import explain
+from .plan import plan
 
 _EPILOG = f"""\
 Every other command of an OCI runtime (create, start, state, kill, delete, exec, …) goes to the low-level
@@ -63,7 +64,7 @@ def run(**_: object) -> None:
     """
 
 
-@ocishim.command("help")
+@click.command("help")
 @click.argument("command", required=False)
 @click.pass_context
 def help_(ctx: click.Context, command: str | None) -> None:
@@ -78,7 +79,9 @@ def help_(ctx: click.Context, command: str | None) -> None:
     click.echo(found.get_help(context))
 
 
+ocishim.add_command(plan)
 ocishim.add_command(explain)
+ocishim.add_command(help_)
 
 
 def main(args: list[str]) -> int:

@@ -154,7 +154,7 @@ def test_separate_layers_make_an_overlay(its: list[Layer]) -> None:
 LAYERS = [
     (
         [upper("/u", read_only=True), work("/w", read_only=True), lower("/a")],
-        "mounts[0]: upperdir=/u: its file system is mounted read-only; "
+        "upperdir=/u: its file system is mounted read-only; "
         "remount it rw, or leave upperdir and workdir out for a read-only overlay",
     ),
     ([lower("/a"), lower("/b", errno=errno.ENOENT)],
