@@ -89,13 +89,16 @@ def find(spec: dict[str, object]) -> list[OverlayMount]:
     return found
 
 
-def label(spec: dict[str, object], mounts: "Sequence[OverlayMount]") -> None:
-    """Give overlays without a context of their own the spec's mount label (OCI config-linux.md)."""
+def label_of(spec: dict[str, object]) -> str:
+    """Give the label that a spec's mounts get (OCI config-linux.md, mountLabel), "" for none."""
     linux = spec.get("linux")
-    found = _string("linux.mountLabel", linux.get("mountLabel", "")) if isinstance(linux, dict) else ""
-    if found:
-        for mount in mounts:
-            mount.lsm.setdefault("context", found)
+    return _string("linux.mountLabel", linux.get("mountLabel", "")) if isinstance(linux, dict) else ""
+
+
+def label(mounts: "Sequence[OverlayMount]", context: str) -> None:
+    """Give overlays without a context of their own this one."""
+    for mount in mounts:
+        mount.lsm.setdefault("context", context)
 
 
 def is_overlay(entry: dict[str, object]) -> bool:

@@ -4,7 +4,7 @@ import os
 
 from . import namespaces, overlay, plan, rewrite
 from .errors import SpecError
-from .probe import layer, selinux
+from .probe import layer
 from .propagation import shared_sources
 from .stage import Stage
 
@@ -42,8 +42,12 @@ def decide(
     Raises ShimError if the container must not start.
     """
     _check_namespaces(found.spec)
-    if selinux.is_enabled():
-        overlay.label(found.spec, mounts)
+    label = overlay.label_of(found.spec)
+    if label:
+        from .probe import selinux
+
+        if selinux.is_enabled():
+            overlay.label(mounts, label)
     layers = [layer.look(mount, found.directory) for mount in mounts]
     steps = plan.make(mounts, layers, inv.overlay or settings.overlay, runtime.kind)
     if runtime.kind == "runsc":

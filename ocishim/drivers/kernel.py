@@ -6,7 +6,6 @@ from errno import EBADF, EINVAL, ENOSYS, EPERM
 from .. import linux
 from ..errors import MountError, SyscallError
 from ..options import SUPERBLOCK_FLAGS, escape
-from .reason import of_kernel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -202,5 +201,7 @@ def _log(context: int) -> str:
 
 
 def _refused(error: SyscallError, step: "Step", log: str) -> MountError:
+    from .reason import of_kernel
+
     why, remedy = of_kernel(error, step, log)
     return MountError(f"mount overlay on {step.mount.destination}", why, remedy, errno=error.errno or 0)

@@ -10,7 +10,6 @@ import os
 
 from ..argv import MAKES_CONTAINER
 from ..argv import parse as parse_argv
-from ..errors import UsageError
 from ..mountinfo import parse
 from ..settings import KINDS
 from .layer import Layer
@@ -36,7 +35,7 @@ def claim(layers: list[Layer]) -> tuple[list[int], Layer | None, str]:
         files.append(os.open(layer.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
         # A FUSE server holds the lock for good, an ocishim that mounts for a moment.
         while not _flock(files[-1]):
-            found = search(layers)
+            found = search(layers, is_locked=True)
             waited = time.monotonic() - begin
             if found and waited > LINGER:
                 return files, *found
@@ -50,25 +49,39 @@ def claim(layers: list[Layer]) -> tuple[list[int], Layer | None, str]:
     return files, None, ""
 
 
-def search(layers: list[Layer]) -> tuple[Layer, str] | None:
-    """Find a process that has one of these upper or work directories in an overlay; name its container."""
+def search(layers: list[Layer], *, is_locked: bool = False) -> tuple[Layer, str] | None:
+    """Find a process that has one of these upper or work directories in an overlay; name its container.
+
+    FUSE servers are looked for where a namespace has such a mount, or somebody holds a lock.
+    """
     wanted = {_key(layer): layer for layer in layers}
+    pids = [name for name in os.listdir("/proc") if name.isdigit()]
     seen = set()
-    for pid in os.listdir("/proc"):
-        if not pid.isdigit():
-            continue
+    has_servers = is_locked
+    for pid in pids:
         try:
             namespace = os.readlink(f"/proc/{pid}/ns/mnt")
             if namespace in seen:
-                found = None
-            else:
-                seen.add(namespace)
-                found = _in_mounts(pid, wanted)
-            found = found or _in_server(pid, wanted)
+                continue
+            seen.add(namespace)
+            text = _read(f"/proc/{pid}/mountinfo")
         except OSError:  # it ended, or it is not ours to look at
             continue
+        found = _in_mounts(text, wanted)
         if found:
             return found, container_of(pid)
+        has_servers = has_servers or " - fuse.fuse-overlayfs " in text
+    return _among_servers(pids, wanted) if has_servers else None
+
+
+def _among_servers(pids: list[str], wanted: dict[tuple[int, int], Layer]) -> tuple[Layer, str] | None:
+    for pid in pids:
+        try:
+            found = _in_server(pid, wanted)
+            if found:
+                return found, container_of(pid)
+        except OSError:
+            continue
     return None
 
 
@@ -98,17 +111,13 @@ def _served(words: list[str]) -> str:
         if word.startswith("fsname=ocishim:"):
             return word.removeprefix("fsname=ocishim:").partition(",")[0]
         if any(kind in word.rpartition("/")[2] for kind in (*KINDS, "ocishim")):
-            try:
-                inv = parse_argv(words[at + 1 :])
-            except UsageError:
-                continue
+            inv = parse_argv(words[at + 1 :])
             if inv.command in MAKES_CONTAINER and inv.id_at >= 0:
                 return inv.words[inv.id_at]
     return ""
 
 
-def _in_mounts(pid: str, wanted: dict[tuple[int, int], Layer]) -> Layer | None:
-    text = _read(f"/proc/{pid}/mountinfo")
+def _in_mounts(text: str, wanted: dict[tuple[int, int], Layer]) -> Layer | None:
     if " - overlay " not in text:
         return None
     for mount in parse(text):

@@ -7,10 +7,10 @@ from spy import loaded
 EXPECTED = {
     "_collections_abc", "_ctypes", "_json", "_stat", "_struct", "ctypes", "ctypes._endian", "errno",
     "fcntl", "genericpath", "ocishim", "ocishim.argv", "ocishim.bundle", "ocishim.container",
-    "ocishim.drivers", "ocishim.drivers.kernel", "ocishim.drivers.reason", "ocishim.errors",
+    "ocishim.drivers", "ocishim.drivers.kernel",  "ocishim.errors",
     "ocishim.jsontext", "ocishim.linux", "ocishim.mountinfo", "ocishim.namespaces", "ocishim.options",
     "ocishim.overlay", "ocishim.plan", "ocishim.prepare", "ocishim.probe", "ocishim.probe.holder",
-    "ocishim.probe.kmsg", "ocishim.probe.layer", "ocishim.probe.mounted", "ocishim.probe.selinux",
+    "ocishim.probe.kmsg", "ocishim.probe.layer", "ocishim.probe.mounted",
     "ocishim.propagation", "ocishim.rewrite", "ocishim.runtime", "ocishim.settings", "ocishim.shim",
     "ocishim.stage", "ocishim.tomltext", "os", "os.path", "posixpath", "stat", "struct", "types",
 }  # fmt: skip

@@ -113,14 +113,14 @@ def test_an_overlay_is_read_only_without_upperdir_or_by_ro(words: list[str], is_
 def test_the_mount_label_of_the_spec_is_the_context(words: list[str], context: str) -> None:
     [mount] = find(entry("lowerdir=/a", *words))
 
-    overlay.label({"linux": {"mountLabel": "u:r:t:s0:c1,c2"}}, [mount])
+    overlay.label([mount], overlay.label_of({"linux": {"mountLabel": "u:r:t:s0:c1,c2"}}))
 
     assert context == mount.lsm["context"]
 
 
 def test_a_mount_label_of_another_type_is_refused() -> None:
     with pytest.raises(SpecError) as refusal:
-        overlay.label({"linux": {"mountLabel": 1}}, [])
+        overlay.label_of({"linux": {"mountLabel": 1}})
 
     assert str(refusal.value) == 'linux.mountLabel: number instead of a string; write "…"'
 
