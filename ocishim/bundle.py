@@ -35,7 +35,7 @@ def read(directory: str, config: str = "") -> Bundle:
         raise SpecError(config, f"not the JSON of a spec: {e}", "correct it") from None
     if not isinstance(spec, dict):
         raise SpecError(config, "not a JSON object", "a spec is { … }")
-    _check_case(config, spec)
+    _check_case(spec)
     return Bundle(directory, config, text, spec)
 
 
@@ -65,23 +65,33 @@ def _read_text(config: str, directory: str) -> str:
         raise SpecError(config, f"not UTF-8 at byte {e.start}", "correct it") from None
 
 
-def _check_case(config: str, spec: dict[str, object]) -> None:
+def _check_case(spec: dict[str, object]) -> None:
     """Refuse a field that Go's JSON takes for one that ocishim reads, though it is spelt otherwise."""
-    _fold(config, spec, ("mounts", "linux", "annotations"))
-    mounts = spec.get("mounts")
+    _fold("", spec, ("mounts", "linux", "annotations"))
+    mounts, linux = spec.get("mounts"), spec.get("linux")
     for index, entry in enumerate(mounts if isinstance(mounts, list) else ()):
-        if isinstance(entry, dict):
-            _fold(f"mounts[{index}]", entry, ("destination", "type", "source", "options"))
+        _fold(f"mounts[{index}].", entry, _ENTRY)
+    if isinstance(linux, dict):
+        _fold("linux.", linux, ("namespaces", "mountLabel", "rootfsPropagation"))
+        namespaces = linux.get("namespaces")
+        for index, entry in enumerate(namespaces if isinstance(namespaces, list) else ()):
+            _fold(f"linux.namespaces[{index}].", entry, ("type", "path"))
 
 
-def _fold(where: str, fields: dict[str, object], known: tuple[str, ...]) -> None:
-    for key in fields:
-        if key not in known and key.casefold() in known:
-            raise SpecError(
-                f"{where}.{key}" if where[-1] == "]" else key,
-                f'runc and runsc would read it as "{key.casefold()}", crun would not',
-                f'write "{key.casefold()}"',
-            )
+_ENTRY = ("destination", "type", "source", "options", "uidMappings", "gidMappings")
+
+
+def _fold(where: str, fields: object, known: tuple[str, ...]) -> None:
+    for key in fields if isinstance(fields, dict) else ():
+        if key in known:
+            continue
+        for name in known:
+            if key.casefold() == name.casefold():
+                raise SpecError(
+                    f"{where}{key}",
+                    f'runc and runsc would read it as "{name}", crun would not',
+                    f'write "{name}"',
+                )
 
 
 def _absolute(path: str) -> str:

@@ -52,7 +52,8 @@ def _name_bundle(inv: "Invocation") -> None:
     import os
 
     named = inv.words[inv.id_at]
-    if "/" not in named and named not in (".", "..") and os.path.isfile("config.json"):
+    is_bundle_here = os.path.isfile("config.json")
+    if "/" not in named and named not in (".", "..") and is_bundle_here:
         return  # in a bundle's directory a word is an id, as with runc
     if os.path.isfile(f"{named}/config.json"):
         directory = os.path.realpath(named)
@@ -61,5 +62,5 @@ def _name_bundle(inv: "Invocation") -> None:
         inv.words[inv.id_at : inv.id_at + 1] = ["--bundle", directory, made_up]
         inv.bundle_at = inv.id_at + 1
         inv.id_at += 2
-    elif "/" in named:
+    elif "/" in named or not is_bundle_here:
         raise UsageError(f"run {named}", "not a bundle: no config.json there", "ocishim run BUNDLE")

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 EXCLUSIVE = "dev.ocishim/exclusive"
 _HINT = "dev.gvisor.spec.mount."
+#: Annotations that runsc takes as flags, with --allow-flag-override.
+_FLAG = "dev.gvisor.flag."
 
 
 def prepare(inv: "Invocation", settings: "Runtime", found: "Bundle", steps: "Sequence[Step]") -> None:
@@ -38,18 +40,22 @@ def prepare(inv: "Invocation", settings: "Runtime", found: "Bundle", steps: "Seq
 def check_flags(words: "Sequence[str]") -> None:
     """Refuse flags by which runsc keeps writes to its mounts in memory: they would not reach upperdir."""
     for name, value in dict(_flags(words)).items():  # the last one counts
-        if name == "overlay2" and value.partition(":")[0] == "all":
-            raise UsageError(
-                f"runsc --overlay2={value}",
-                "writes to every mount stay in the sandbox, none reaches an upperdir",
-                "use --overlay2=root:… or none",
-            )
-        if name == "overlay" and value.lower() in ("", "true", "t", "1"):
-            raise UsageError(
-                "runsc --overlay",
-                "writes to every mount stay in memory, none reaches an upperdir",
-                "use --overlay2=root:memory",
-            )
+        _check_flag(f"runsc --{name}={value}" if name == "overlay2" else f"runsc --{name}", name, value)
+
+
+def _check_flag(where: str, name: str, value: str) -> None:
+    if name == "overlay2" and value.partition(":")[0] == "all":
+        raise UsageError(
+            where,
+            "writes to every mount stay in the sandbox, none reaches an upperdir",
+            "use --overlay2=root:… or none",
+        )
+    if name == "overlay" and value.lower() in ("", "true", "t", "1"):
+        raise UsageError(
+            where,
+            "writes to every mount stay in memory, none reaches an upperdir",
+            "use --overlay2=root:memory",
+        )
 
 
 def check_spec(spec: dict[str, object], steps: "Sequence[Step]", bundle: str) -> None:
@@ -64,6 +70,8 @@ def check_spec(spec: dict[str, object], steps: "Sequence[Step]", bundle: str) ->
                 )
     hints = spec.get("annotations")
     for key, value in hints.items() if isinstance(hints, dict) else ():
+        if key.startswith(_FLAG) and isinstance(value, str):
+            _check_flag(f'annotations["{key}"]', key.removeprefix(_FLAG), value)
         if not key.startswith(_HINT) or not key.endswith(".source"):
             continue
         for step in steps:

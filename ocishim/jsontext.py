@@ -120,7 +120,7 @@ def _value(text: str, at: int) -> tuple[object, int]:
         raise
     except ValueError as e:  # json.JSONDecodeError
         at = getattr(e, "pos", at)
-        reason = str(getattr(e, "msg", e))
+        reason = str(getattr(e, "msg", "a number of more than 4300 digits"))
         raise JSONError(f"{reason[:1].lower()}{reason[1:]}, at {place(text, at)}") from None
     return value
 

@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from .argv import Invocation
 
 
+#: Characters of a message; a spec may put a path of a megabyte into one.
+_LONGEST = 4000
+
+
 def fail(error: ShimError, inv: "Invocation") -> int:
     """Report why the container does not start; give the exit status.
 
@@ -16,6 +20,8 @@ def fail(error: ShimError, inv: "Invocation") -> int:
     file as a single JSON object.
     """
     message = f"ocishim: {error}"
+    if len(message) > _LONGEST:
+        message = f"{message[: _LONGEST // 2]} … {message[-_LONGEST // 2 :]}"
     line = message.encode("utf-8", "backslashreplace") + b"\n"
     # crun's --log may name a service in place of a file.
     log = inv.log.removeprefix("file:")

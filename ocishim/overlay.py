@@ -86,7 +86,31 @@ def find(spec: dict[str, object]) -> list[OverlayMount]:
             raise SpecError(f"mounts[{index}]", f"{_type(entry)} instead of an object", "write { … }")
         if is_overlay(entry):
             found.append(_parse(index, entry))
+        else:
+            _check_other(index, entry)
     return found
+
+
+def _check_other(index: int, entry: dict[str, object]) -> None:
+    """Refuse an overlay that would not be taken for one: runsc starts without it, a bind shows one layer."""
+    words = entry.get("options")
+    said = [word for word in words if isinstance(word, str)] if isinstance(words, list) else []
+    if not any(word.lstrip().startswith(("lowerdir=", "lowerdir+=")) for word in said):
+        return
+    kind = entry.get("type")
+    if kind == "overlay":
+        raise SpecError(
+            f"mounts[{index}].options",
+            "bind or rbind makes a bind mount of it, and overlay's options would mean nothing",
+            "remove one or the other",
+        )
+    if (
+        not kind
+        or not isinstance(kind, str)
+        or kind.strip().casefold() in ("overlay", "overlayfs", "overlay2")
+    ):
+        shown = f'"{kind}"' if isinstance(kind, str) else "missing" if kind is None else _type(kind)
+        raise SpecError(f"mounts[{index}].type", f"{shown}, with overlay's options", 'write "overlay"')
 
 
 def label_of(spec: dict[str, object]) -> str:
@@ -158,8 +182,18 @@ def _take(mount: OverlayMount, at: str, word: str) -> None:
     elif word in ("idmap", "ridmap"):
         raise SpecError(at, f'"{word}": id-mapped layers are not supported', "chown a copy of the layers")
     elif word and word not in options.NEUTRAL:
-        hint = "write a comma in a path as \\," if name[:1] == "/" or not name else "remove it"
-        raise SpecError(at, f'unknown overlay option "{word}"', hint)
+        raise SpecError(at, f'unknown overlay option "{word}"', _hint(name, equals))
+
+
+def _hint(name: str, equals: str) -> str:
+    import difflib
+
+    with_value = [*options.PATHS, *(key for key, values in options.KERNEL.items() if values)]
+    without = [*options.FLAGS, *(key for key, values in options.KERNEL.items() if not values)]
+    near = difflib.get_close_matches(name.strip(), [*with_value, *without], 1, 0.75)
+    if near:
+        return f"write {near[0]}=" if near[0] in with_value else f"write {near[0]}"
+    return "remove it" if equals else "remove it, or write : between layers and \\, for a comma in a path"
 
 
 def _take_path(mount: OverlayMount, at: str, name: str, value: str) -> None:

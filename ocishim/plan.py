@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 class Step:
     """One overlay to mount: the entry, its layers as real paths, and the backends to try, in order.
 
-    `written` are upperdir and workdir as they were looked at. `fuse` is what fuse-overlayfs is told besides
-    the layers; `no_fuse` says why it cannot do what is asked.
+    `written` are upperdir and workdir as they were looked at, `read` the lower layers. `fuse` is what
+    fuse-overlayfs is told besides the layers; `no_fuse` says why it cannot do what is asked.
     """
 
-    __slots__ = ("backends", "data", "fuse", "lower", "mount", "no_fuse", "upper", "work", "written")
+    __slots__ = ("backends", "data", "fuse", "lower", "mount", "no_fuse", "read", "upper", "work", "written")
 
     def __init__(self, mount: OverlayMount, layers: "Sequence[Layer]") -> None:
         self.mount = mount
@@ -26,6 +26,7 @@ class Step:
         self.lower = [layer.path for layer in layers if layer.role == "lowerdir"]
         self.data = [layer.path for layer in layers if layer.role == "datadir"]
         self.written = [layer for layer in layers if layer.role in ("upperdir", "workdir")]
+        self.read = [layer for layer in layers if layer.role in ("lowerdir", "datadir")]
         self.backends: tuple[str, ...] = ()
         self.fuse: list[str] = []
         self.no_fuse = ""
@@ -135,13 +136,15 @@ _AS_FUSE_DOES = (
 )
 
 
+#: EACCES, ENOTDIR
+_OTHER_REMEDIES = {13: "let ocishim's user read it", 20: "name a directory"}
+
+
 def check_layers(where: str, layers: "Sequence[Layer]") -> None:
     """Refuse layers that are missing or that lie in one another. Raises SpecError."""
     for layer in layers:
         if layer.errno:
-            remedy = "create it, or correct the path"
-            if layer.errno == 13:
-                remedy = "let ocishim's user read it"
+            remedy = _OTHER_REMEDIES.get(layer.errno, "create it, or correct the path")
             raise SpecError(f"{where}: {layer.role}={layer.path}", words(layer.errno), remedy)
     by_role = {layer.role: layer for layer in layers}
     upper, work = by_role.get("upperdir"), by_role.get("workdir")
@@ -151,6 +154,12 @@ def check_layers(where: str, layers: "Sequence[Layer]") -> None:
                 f"{where}: upperdir={upper.path}",
                 "its file system is mounted read-only",
                 "remount it rw, or leave upperdir and workdir out for a read-only overlay",
+            )
+        if work.is_marked:
+            raise SpecError(
+                f"{where}: workdir={work.path}",
+                "an overlay with volatile was made of it: what upperdir holds may be incomplete (OVL-OPT-17)",
+                f"take a new upperdir and workdir, or remove {work.path}/work/incompat/volatile",
             )
         _check_upper(where, upper, work)
     _check_overlap(where, layers)
@@ -210,24 +219,35 @@ def _check_overlap(where: str, layers: "Sequence[Layer]") -> None:
 
 def check_writers(steps: "Sequence[Step]") -> None:
     """Refuse two overlays of one spec that write to one directory, or read what another writes."""
-    written: dict[str, Step] = {}
+    written: dict[tuple[int, int], Step] = {}
     for step in steps:
-        for role, path in (("upperdir", step.upper), ("workdir", step.work)):
-            other = written.setdefault(path, step) if path else step
+        for layer in step.written:
+            other = written.setdefault((layer.device, layer.inode), step)
             if other is not step:
                 raise SpecError(
-                    f"{step.mount.where}: {role}={path}",
+                    f"{step.mount.where}: {layer.role}={layer.path}",
                     f"{other.mount.where} writes to it too",
                     "give each overlay an upperdir and workdir of its own",
                 )
     for step in steps:
-        for path in (*step.lower, *step.data):
-            if path in written:
+        for layer in step.read:
+            writer = written.get((layer.device, layer.inode))
+            if writer and writer is not step:
                 raise SpecError(
-                    f"{step.mount.where}: lowerdir={path}",
-                    f"{written[path].mount.where} writes to it: changes under an overlay are undefined",
+                    f"{step.mount.where}: {layer.role}={layer.path}",
+                    f"{writer.mount.where} writes to it: changes under an overlay are undefined",
                     "read from a directory that nobody changes",
                 )
+
+
+def in_use(steps: "Sequence[Step]", taken: Layer, by: str) -> SpecError:
+    """Say that an upper or work directory is taken, and by whom."""
+    [step] = [step for step in steps if taken in step.written]
+    return SpecError(
+        f"{step.mount.where}: {taken.role}={taken.path}",
+        f"in use by {by}",
+        "give each container its own upperdir and workdir, or end the first",
+    )
 
 
 def _relation(layer: Layer, other: Layer) -> str:

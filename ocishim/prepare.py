@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from .argv import Invocation
     from .bundle import Bundle
     from .overlay import OverlayMount
-    from .probe.layer import Layer
     from .runtime import LowLevelRuntime
     from .settings import Settings
 
@@ -71,8 +70,9 @@ def overlays(
     _occupy_standard_descriptors()
     name = inv.words[inv.id_at] if inv.id_at >= 0 else "?"
     decided = decide(inv, runtime, settings, found, mounts)
-    locks = _claim(decided.steps)
+    locks = _lock(decided.steps)
     stage = Stage(decided.shared, settings.fuse_overlayfs, name, locks)
+    stage.check_free(decided.steps)
     binds = [(step.mount, stage.mount(step)) for step in decided.steps]
     namespaces.bind_config(rewrite.spec(found.text, binds, runtime.kind), stage.path, found.config)
 
@@ -95,24 +95,14 @@ def _check_namespaces(spec: dict[str, object]) -> None:
             )
 
 
-def _claim(steps: "Sequence[plan.Step]") -> list[int]:
-    """Keep others out of the upper and work directories; raise SpecError if one is in use."""
+def _lock(steps: "Sequence[plan.Step]") -> list[int]:
+    """Keep others out of the upper and work directories; raise SpecError if one stays locked."""
     written = [layer for step in steps for layer in step.written]
     if not written:
         return []
     from .probe import holder
 
-    locks, taken, by = holder.claim(written)
+    locks, taken, by = holder.lock(written)
     if taken:
-        raise in_use(steps, taken, by)
+        raise plan.in_use(steps, taken, by)
     return locks
-
-
-def in_use(steps: "Sequence[plan.Step]", taken: "Layer", by: str) -> SpecError:
-    """Say that a directory is taken, and by whom."""
-    [step] = [step for step in steps if taken in step.written]
-    return SpecError(
-        f"{step.mount.where}: {taken.role}={taken.path}",
-        f"in use by {by}",
-        "give each container its own upperdir and workdir, or end the first",
-    )

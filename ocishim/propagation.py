@@ -40,11 +40,14 @@ def _shared_binds(found: "Bundle") -> "Iterator[tuple[str, str]]":
     assert isinstance(entries, list)
     for index, entry in enumerate(entries):
         words, source = entry.get("options"), entry.get("source")
-        if not isinstance(words, list) or not isinstance(source, str) or "\0" in source:
+        if not isinstance(words, list) or not isinstance(source, str):
             continue
         is_bind = entry.get("type") == "bind" or "bind" in words or "rbind" in words
         if is_bind and ("shared" in words or "rshared" in words):
-            yield f"mounts[{index}]", os.path.realpath(os.path.join(found.directory, source))
+            try:
+                yield f"mounts[{index}]", os.path.realpath(os.path.join(found.directory, source))
+            except ValueError:  # NUL, half a surrogate pair: no path, and the runtime says so
+                continue
 
 
 def _lies_in(path: str, directory: str) -> bool:

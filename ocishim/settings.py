@@ -169,9 +169,7 @@ def _check_trust(path: str, file: int) -> None:
     if me != 0:
         return
     _check_owner(path, path, found, me)
-    if path[0] != "/":
-        path = f"{posix.getcwd()}/{path}"
-    parent = path
+    parent = posix.readlink(f"/proc/self/fd/{file}")  # where it is, not by which links it was reached
     while parent != "/":
         parent = parent.rstrip("/").rpartition("/")[0] or "/"
         _check_owner(path, parent, posix.stat(parent), me)

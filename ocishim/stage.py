@@ -4,6 +4,7 @@ import os
 
 from . import linux, namespaces
 from .errors import HostError, MountError
+from .plan import in_use
 from .probe import kmsg
 
 TYPE_CHECKING = False
@@ -30,13 +31,24 @@ class Stage:
         self.path = namespaces.make_stage()
         self.kernel_log = kmsg.Watch()
 
+    def check_free(self, steps: "Sequence[Step]") -> None:
+        """Raise SpecError if another overlay has one of the upper and work directories."""
+        written = [layer for step in steps for layer in step.written]
+        if not written:
+            return
+        from .probe import holder
+
+        found = holder.search(written)
+        if found and self._is_busy(found[0].path) is not False:
+            raise in_use(steps, *found)
+
     def mount(self, step: "Step") -> str:
         """Mount an overlay; give the path. Raises MountError with what each backend said."""
         target = f"{self.path}/{step.mount.index}"
         os.mkdir(target)
         refusals: list[MountError | HostError] = []
         for backend in step.backends:
-            if refusals and not _is_cured_by_fuse(refusals[0]):
+            if refusals and not _is_cured_by_fuse(refusals[0], self.kernel_log.said()):
                 break
             try:
                 self._mount_by(backend, step, target)
@@ -52,10 +64,8 @@ class Stage:
         if backend == "kernel":
             from .drivers import kernel
 
-            empty = f"{self.path}/empty"
-            if step.needs_empty_lower:
-                os.makedirs(empty, exist_ok=True)
-            kernel.mount(step, target, empty)
+            kernel.mount(step, target, self._empty() if step.needs_empty_lower else "")
+            self._check_alone(step, target)
         else:
             from .drivers import fuse
 
@@ -65,6 +75,29 @@ class Stage:
         if why:
             linux.umount(target)
             raise MountError(f"overlay on {step.mount.destination} ({backend})", why, remedy)
+
+    def _check_alone(self, step: "Step", target: str) -> None:
+        """Refuse an upperdir that is in use by a path that shows it to nobody (moved, or mounted over).
+
+        The kernel then only logs a warning, and its log is the whole machine's: it is asked again.
+        """
+        said = self.kernel_log.new() if step.upper else ""
+        if "upperdir is in-use" not in said and "workdir is in-use" not in said:
+            return
+        linux.umount(target)
+        for layer in step.written:
+            if self._is_busy(layer.path):
+                raise in_use([step], layer, "another overlay, which has it by another path")
+        self._mount_by("kernel", step, target)
+
+    def _is_busy(self, path: str) -> bool | None:
+        from .probe import busy
+
+        return busy.is_busy(path, self._empty())
+
+    def _empty(self) -> str:
+        os.makedirs(f"{self.path}/empty", exist_ok=True)
+        return f"{self.path}/empty"
 
 
 def _all_of(step: "Step", refusals: "Sequence[MountError | HostError]", said: str) -> MountError:
@@ -82,7 +115,7 @@ def _all_of(step: "Step", refusals: "Sequence[MountError | HostError]", said: st
     return MountError(f"{step.mount.where}: {first.what}", why, remedy)
 
 
-def _is_cured_by_fuse(error: MountError | HostError) -> bool:
-    from .drivers.reason import CURED_BY_FUSE
+def _is_cured_by_fuse(error: MountError | HostError, said: str) -> bool:
+    from .drivers import reason
 
-    return isinstance(error, MountError) and (error.errno in CURED_BY_FUSE or not error.errno)
+    return isinstance(error, MountError) and reason.is_cured_by_fuse(error.errno, f"{error.why} {said}")

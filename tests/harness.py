@@ -63,8 +63,15 @@ class Bundle:
 
     @property
     def path(self) -> str:
-        """The bundle's directory, with config.json written as `spec` is now."""
-        (self.directory / "config.json").write_text(json.dumps(self.spec, indent=1))
+        """The bundle's directory, with config.json written as `spec` is now.
+
+        A /dev of its own comes last: runc makes /dev/ptmx anew, in a root file system that many tests share.
+        """
+        spec = dict(self.spec)
+        mounts = spec.get("mounts")
+        if isinstance(mounts, list) and not any(entry.get("destination") == "/dev" for entry in mounts):
+            spec["mounts"] = [*mounts, {"destination": "/dev", "type": "tmpfs", "source": "tmpfs"}]
+        (self.directory / "config.json").write_text(json.dumps(spec, indent=1))
         return str(self.directory)
 
     def layer(self, name: str, /, **files: str) -> pathlib.Path:

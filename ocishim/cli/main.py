@@ -5,6 +5,7 @@ import click
 from .. import __version__
 from ..errors import printable
 from ..settings import MODES, PATH
+from .doctor import doctor
 from .explain import explain
 from .plan import plan
 
@@ -80,6 +81,7 @@ def help_(ctx: click.Context, command: str | None) -> None:
 
 
 ocishim.add_command(plan)
+ocishim.add_command(doctor)
 ocishim.add_command(explain)
 ocishim.add_command(help_)
 

@@ -12,7 +12,7 @@ import click
 from .. import argv, container, namespaces, prepare, rewrite, runtime, settings
 from ..bundle import Bundle
 from ..overlay import OverlayMount
-from ..plan import Step
+from ..plan import Step, in_use
 from ..probe import holder
 
 _LABEL = 10
@@ -65,7 +65,7 @@ def _decide(
     written = [layer for step in steps for layer in step.written]
     taken = holder.search(written) if written else None
     if taken:
-        raise prepare.in_use(steps, *taken)
+        raise in_use(steps, *taken)
     return steps
 
 

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 
 #: Refusals that come from what the kernel's overlayfs cannot do here, and that fuse-overlayfs may cure:
 #: no overlay in the kernel, not permitted, a file system that cannot be a layer, stacked too deep.
-CURED_BY_FUSE = (ENODEV, EPERM, EINVAL, EOPNOTSUPP, EREMOTE, EROFS)
+_CURED_BY_FUSE = (0, ENODEV, EPERM, EINVAL, EOPNOTSUPP, EREMOTE, EROFS)
+#: Words of refusals that protect data: another driver would only not notice.
+_PROTECTS = ("incompat", "volatile", "unseen error", "in-use", "in use", "failed to verify", "index dir")
 
 _REMEDIES = {
     ENODEV: ("ENODEV: this kernel has no overlay file system", "modprobe overlay"),
@@ -21,6 +23,11 @@ _REMEDIES = {
     ),
     EBUSY: ("EBUSY: upperdir or workdir is in use by another overlay", "give it its own"),
 }
+
+
+def is_cured_by_fuse(errno: int, said: str) -> bool:
+    """Tell whether fuse-overlayfs may mount what the kernel refused so; `said` are the kernel's words."""
+    return errno in _CURED_BY_FUSE and not any(word in said for word in _PROTECTS)
 
 
 def of_kernel(error: SyscallError, step: "Step", log: str) -> tuple[str, str]:

@@ -20,11 +20,11 @@ PATIENCE = 10.0
 LINGER = 0.3
 
 
-def claim(layers: list[Layer]) -> tuple[list[int], Layer | None, str]:
+def lock(layers: list[Layer]) -> tuple[list[int], Layer | None, str]:
     """Take upper and work directories for overlays that are about to be mounted.
 
     Gives descriptors that keep others out until they are closed, at exec at the latest, and, if one of the
-    directories is taken, which one and by whom. A file system without locks is no error: there two
+    directories stays locked, which one and by whom. A file system without locks is no error: there two
     simultaneous starts are not told apart.
     """
     import time
@@ -35,54 +35,69 @@ def claim(layers: list[Layer]) -> tuple[list[int], Layer | None, str]:
         files.append(os.open(layer.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
         # A FUSE server holds the lock for good, an ocishim that mounts for a moment.
         while not _flock(files[-1]):
-            found = search(layers, is_locked=True)
             waited = time.monotonic() - begin
-            if found and waited > LINGER:
+            found = _server(layers) if waited > LINGER else None
+            if found:
                 return files, *found
             if waited > PATIENCE:
-                return files, layer, "another process, which has it locked"
+                return files, layer, _locker(layer)
             time.sleep(0.02)
-    while found := search(layers):
-        if time.monotonic() - begin > LINGER:
-            return files, *found
-        time.sleep(0.02)
     return files, None, ""
 
 
-def search(layers: list[Layer], *, is_locked: bool = False) -> tuple[Layer, str] | None:
-    """Find a process that has one of these upper or work directories in an overlay; name its container.
+def search(layers: list[Layer]) -> tuple[Layer, str] | None:
+    """Find a mount namespace whose overlays name one of these upper or work directories; name the container.
 
-    FUSE servers are looked for where a namespace has such a mount, or somebody holds a lock.
+    A path that a namespace shows is looked up in this one: an unprivileged user can show any path, so a
+    finding is a question for the kernel (busy.is_busy).
     """
     wanted = {_key(layer): layer for layer in layers}
-    pids = [name for name in os.listdir("/proc") if name.isdigit()]
     seen = set()
-    has_servers = is_locked
-    for pid in pids:
+    for pid in _pids():
         try:
             namespace = os.readlink(f"/proc/{pid}/ns/mnt")
             if namespace in seen:
                 continue
             seen.add(namespace)
-            text = _read(f"/proc/{pid}/mountinfo")
+            found = _in_mounts(_read(f"/proc/{pid}/mountinfo"), wanted)
+            if found:
+                return found, container_of(pid)
         except OSError:  # it ended, or it is not ours to look at
             continue
-        found = _in_mounts(text, wanted)
-        if found:
-            return found, container_of(pid)
-        has_servers = has_servers or " - fuse.fuse-overlayfs " in text
-    return _among_servers(pids, wanted) if has_servers else None
+    return None
 
 
-def _among_servers(pids: list[str], wanted: dict[tuple[int, int], Layer]) -> tuple[Layer, str] | None:
-    for pid in pids:
+def _server(layers: list[Layer]) -> tuple[Layer, str] | None:
+    """Find the FUSE server that has one of these directories."""
+    wanted = {_key(layer): layer for layer in layers}
+    for pid in _pids():
         try:
+            if os.stat(f"/proc/{pid}").st_uid not in (0, os.geteuid()):
+                continue  # anybody can write a command line
             found = _in_server(pid, wanted)
             if found:
                 return found, container_of(pid)
         except OSError:
             continue
     return None
+
+
+def _locker(layer: Layer) -> str:
+    """Name the process that has a directory locked (proc(5), /proc/locks)."""
+    major, minor = os.major(layer.device), os.minor(layer.device)
+    place = f"{major:02x}:{minor:02x}:{layer.inode}"
+    for line in _read("/proc/locks").splitlines():
+        fields = line.split()
+        if fields[5:6] == [place] and fields[1] == "FLOCK":
+            try:
+                return f"{container_of(fields[4])}, which has it locked"
+            except OSError:
+                break
+    return "another process, which has it locked"
+
+
+def _pids() -> list[str]:
+    return [name for name in os.listdir("/proc") if name.isdigit()]
 
 
 def container_of(pid: str) -> str:
@@ -120,7 +135,9 @@ def _served(words: list[str]) -> str:
 def _in_mounts(text: str, wanted: dict[tuple[int, int], Layer]) -> Layer | None:
     if " - overlay " not in text:
         return None
-    for mount in parse(text):
+    # Only the lines that matter are taken apart: a namespace may have a hundred thousand.
+    lines = [line for line in text.split("\n") if " - overlay " in line]
+    for mount in parse("\n".join(lines)):
         if mount.fstype == "overlay":
             for role in ("upperdir", "workdir"):
                 path = mount.super_option(role)

@@ -9,10 +9,11 @@ _ABOUT = ("overlayfs: ", "overlay: ", "fuse: ")
 class Watch:
     """The kernel's log from now on. Where it may not be read (dmesg_restrict), it stays silent."""
 
-    __slots__ = ("_file",)
+    __slots__ = ("_file", "_lines")
 
     def __init__(self) -> None:
         self._file = -1
+        self._lines: dict[str, None] = {}
         try:
             self._file = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             os.lseek(self._file, 0, os.SEEK_END)
@@ -20,19 +21,24 @@ class Watch:
             pass
 
     def said(self) -> str:
-        """Give what overlayfs and FUSE have logged since, without repetition, in one line.
+        """Give what overlayfs and FUSE have logged since the start, without repetition, in one line.
 
         The log is the whole machine's: lines of another mount at the same moment are in it too.
         """
-        lines: dict[str, None] = {}
+        self.new()
+        return ", ".join(self._lines)
+
+    def new(self) -> str:
+        """Give what they have logged since this was asked last."""
+        lines = []
         while True:
             try:
                 record = os.read(self._file, 8192).decode(errors="replace")
             except BrokenPipeError:  # overwritten before it was read; the next is there
                 continue
             except OSError:  # EAGAIN: that was all; EBADF: it may not be read
-                return ", ".join(lines)
+                break
             text = record.partition(";")[2].partition("\n")[0]
-            for prefix in _ABOUT:
-                if text.startswith(prefix):
-                    lines[text.removeprefix(prefix).rstrip(".")] = None
+            lines += [text.removeprefix(about).rstrip(".") for about in _ABOUT if text.startswith(about)]
+        self._lines.update(dict.fromkeys(lines))
+        return ", ".join(lines)

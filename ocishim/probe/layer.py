@@ -10,12 +10,13 @@ if TYPE_CHECKING:
 class Layer:
     """One layer. `role` is lowerdir, datadir, upperdir or workdir; `written` is the path as in the spec.
 
-    `path` is the real one. `device` and `inode` tell the directory, `mount` the mount that it was reached
-    by (-1 unknown). `read_only` tells whether writes to it must fail; that and `mount` are only looked up
-    for upperdir and workdir. `errno` is 0, or why it could not be opened; then the rest is unknown.
+    `path` is the real one. `device` and `inode` tell the directory. Of upperdir and workdir also: `mount`,
+    by which it was reached (-1 unknown), and `read_only`, whether writes to it must fail; of workdir
+    `is_marked`, whether an overlay with volatile was made of it. `errno` is 0, or why it could not be opened;
+    then the rest is unknown.
     """
 
-    __slots__ = ("device", "errno", "inode", "mount", "path", "read_only", "role", "written")
+    __slots__ = ("device", "errno", "inode", "is_marked", "mount", "path", "read_only", "role", "written")
 
     def __init__(
         self,
@@ -27,6 +28,7 @@ class Layer:
         mount: int = -1,
         errno: int = 0,
         read_only: bool = False,
+        is_marked: bool = False,
     ) -> None:
         self.role = role
         self.written = written
@@ -36,6 +38,7 @@ class Layer:
         self.mount = mount
         self.errno = errno
         self.read_only = read_only
+        self.is_marked = is_marked
 
 
 def look(mount: "OverlayMount", bundle: str) -> list[Layer]:
@@ -64,9 +67,18 @@ def _look(role: str, written: str, bundle: str) -> Layer:
             found.st_ino,
             _mount_id(file) if writable else -1,
             read_only=writable and os.fstatvfs(file).f_flag & os.ST_RDONLY != 0,
+            is_marked=role == "workdir" and _exists("work/incompat/volatile", file),
         )
     finally:
         os.close(file)
+
+
+def _exists(path: str, directory: int) -> bool:
+    try:
+        os.stat(path, dir_fd=directory)
+    except OSError:
+        return False
+    return True
 
 
 def _mount_id(file: int) -> int:

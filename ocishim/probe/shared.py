@@ -43,10 +43,14 @@ def _own(spec: dict[str, object], steps: "Sequence[Step]", bundle: str) -> "Iter
             yield step.mount.where, step.upper, True
     mounts = spec["mounts"]
     for index, entry in enumerate(mounts if isinstance(mounts, list) else ()):
-        words = entry.get("options") or []
-        source = entry.get("source")
-        if isinstance(source, str) and (entry.get("type") == "bind" or "bind" in words or "rbind" in words):
-            yield f"mounts[{index}]", os.path.realpath(os.path.join(bundle, source)), "ro" not in words
+        words, source = entry.get("options"), entry.get("source")
+        said = words if isinstance(words, list) else []
+        if isinstance(source, str) and (entry.get("type") == "bind" or "bind" in said or "rbind" in said):
+            try:
+                path = os.path.realpath(os.path.join(bundle, source))
+            except ValueError:  # NUL, half a surrogate pair: no path, and the runtime says so
+                continue
+            yield f"mounts[{index}]", path, "ro" not in said
 
 
 def _of_others() -> list[tuple[str, str, bool]]:

@@ -206,3 +206,69 @@ def test_a_long_list_of_layers_hides_no_upperdir(host: Host, bundle: Bundle) -> 
         assert process.wait(20) == 0
     where = f"ocishim: mounts[1]: upperdir={bundle.directory}/upper"
     assert result.err.startswith(f"{where}: in use by container {name}, ")
+
+
+def test_an_upperdir_that_was_moved_while_in_use_is_refused(host: Host, bundle: Bundle) -> None:
+    bundle.overlay()
+    bundle.spec["process"]["args"] = ["sleep", "1000"]
+    first = host.id("runc")
+    run = ("run", "--detach", "--bundle", bundle.path, first)
+    assert host.ocishim("runc", "--overlay", "kernel", *run, detached=True).status == 0
+    (bundle.directory / "upper").rename(bundle.directory / "moved")
+    bundle.layer("work2")
+    bundle.spec["mounts"][1]["options"] = ["lowerdir=lower", "upperdir=moved", "workdir=work2"]
+
+    result = host.ocishim("runc", "--overlay", "kernel", "run", bundle.path)
+
+    assert result == Result(
+        1,
+        "",
+        f"ocishim: mounts[1]: upperdir={bundle.directory}/moved: in use by another overlay, which has it by "
+        "another path; give each container its own upperdir and workdir, or end the first\n",
+    )
+
+
+def test_a_path_that_only_somebody_says_is_in_use_is_not(host: Host, bundle: Bundle) -> None:
+    bundle.overlay()
+    liar = f"""
+        set -e; cd {host.directory}; mkdir -p liar/up; mount -t tmpfs tmpfs liar; cd liar
+        mkdir l m up w; mount -t overlay -o lowerdir=l,upperdir=$PWD/up,workdir=w o m
+        echo ready; exec sleep 1000
+    """
+    process = subprocess.Popen(
+        ["unshare", "--mount", "--propagation", "private", "bash", "-c", liar],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    try:
+        assert process.stdout.readline() == "ready\n"
+        # Here, outside the liar's tmpfs, its upperdir's path leads to the victim's.
+        (host.directory / "liar/up").rmdir()
+        (host.directory / "liar/up").symlink_to(bundle.directory / "upper")
+
+        result = host.ocishim("runc", "run", bundle.path)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+    assert result == Result(0, "", "")
+
+
+def test_an_overlay_with_volatile_is_not_made_twice_of_one_workdir(host: Host, bundle: Bundle) -> None:
+    bundle.overlay()["options"].append("volatile")
+    first = host.ocishim("runc", "--overlay", "kernel", "run", bundle.path)
+
+    again = [
+        host.ocishim("runc", "--overlay", mode, "run", bundle.path) for mode in ("auto", "kernel", "fuse")
+    ]
+
+    assert first == Result(0, "", "")
+    work = f"{bundle.directory}/work-upper"
+    message = (
+        f"ocishim: mounts[1]: workdir={work}: an overlay with volatile was made of it: what upperdir holds "
+        "may be incomplete (OVL-OPT-17); take a new upperdir and workdir, or remove "
+        f"{work}/work/incompat/volatile\n"
+    )
+    assert again == [Result(1, "", message)] * 3

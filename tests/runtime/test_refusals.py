@@ -113,7 +113,7 @@ CASES: dict[str, tuple[Change, str]] = {
     ),
     "file": (
         options("lowerdir=config.json"),
-        "mounts[1]: lowerdir=B/config.json: is not a directory; create it, or correct the path",
+        "mounts[1]: lowerdir=B/config.json: is not a directory; name a directory",
     ),
     "symlink loop": (
         loop,

@@ -99,7 +99,7 @@ def test_a_bundle_is_read_as_it_is_and_its_paths_are_whole(
 #: and a link to itself; then what is said behind "mounts[0].options: ", with {b} for the bundle.
 LAYERS = [
     ("none", "u", "w", "lowerdir={b}/none: does not exist; create it, or correct the path"),
-    ("l:f", "u", "w", "lowerdir={b}/f: is not a directory; create it, or correct the path"),
+    ("l:f", "u", "w", "lowerdir={b}/f: is not a directory; name a directory"),
     ("self", "u", "w",
      "lowerdir={b}/self: ELOOP, symbolic links or layers that contain each other; "
      "create it, or correct the path"),

@@ -150,6 +150,38 @@ SPEC: list[tuple[dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
+#: What is no overlay, but has overlay's options: a runtime would start without it, or with one layer of it.
+TAKEN_FOR_ANOTHER = [
+    ({"type": "overlay", "options": ["rbind", "lowerdir=/a"]},
+     "mounts[0].options: bind or rbind makes a bind mount of it, and overlay's options would mean nothing; "
+     "remove one or the other"),
+    ({"type": "Overlay", "options": ["lowerdir=/a"]},
+     'mounts[0].type: "Overlay", with overlay\'s options; write "overlay"'),
+    ({"type": "overlayfs", "options": ["lowerdir+=/a"]},
+     'mounts[0].type: "overlayfs", with overlay\'s options; write "overlay"'),
+    ({"options": ["lowerdir=/a"]}, 'mounts[0].type: missing, with overlay\'s options; write "overlay"'),
+    ({"type": 7, "options": ["lowerdir=/a"]},
+     'mounts[0].type: number, with overlay\'s options; write "overlay"'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("mount", "message"), TAKEN_FOR_ANOTHER)
+def test_what_would_not_be_taken_for_an_overlay_is_refused(mount: dict[str, object], message: str) -> None:
+    with pytest.raises(SpecError) as refusal:
+        overlay.find({"mounts": [{"destination": "/ov", **mount}]})
+
+    assert message == str(refusal.value)
+
+
+def test_other_file_systems_keep_their_options() -> None:
+    mounts = [
+        {"type": "fuse.fuse-overlayfs", "options": ["lowerdir=/a"]},
+        {"type": "tmpfs", "options": ["x"]},
+    ]
+
+    assert overlay.find({"mounts": mounts}) == []
+
+
 @pytest.mark.parametrize(("spec", "message"), SPEC)
 def test_a_wrong_spec_is_refused(spec: dict[str, object], message: str) -> None:
     with pytest.raises(SpecError) as refusal:
@@ -180,13 +212,22 @@ OPTIONS: list[tuple[list[object], str]] = [
      "[1]: lowerdir+ behind a data-only layer; move it in front of datadir+"),
     ([*RW, "upperdir=/x"], "[3]: second upperdir; keep one of the two"),
     ([*RW, "workdir=/w"], "[3]: second workdir; keep one of the two"),
-    (["lowerdir=/a", "b"], '[1]: unknown overlay option "b"; remove it'),
-    (["lowerdir=/a,/b"], '[0]: unknown overlay option "/b"; write a comma in a path as \\,'),
-    (["lowerdir=/a", "=b"], '[1]: unknown overlay option "=b"; write a comma in a path as \\,'),
+    (["lowerdir=/a", "b"],
+     '[1]: unknown overlay option "b"; remove it, or write : between layers and \\, for a comma in a path'),
+    (["lowerdir=/a,/b"],
+     '[0]: unknown overlay option "/b"; remove it, or write : between layers and \\, for a comma in a path'),
+    (["lowerdir=/a", "=b"], '[1]: unknown overlay option "=b"; remove it'),
+    (["lowerdr=/a"], '[0]: unknown overlay option "lowerdr=/a"; write lowerdir='),
+    ([" lowerdir=/a"], '[0]: unknown overlay option " lowerdir=/a"; write lowerdir='),
+    (["lowerdir=/a", "user_xattr"], '[1]: unknown overlay option "user_xattr"; write userxattr'),
     (["lowerdir=/a", "mode=0755"], '[1]: unknown overlay option "mode=0755"; remove it'),
-    (["lowerdir=/a", "ro=1"], '[1]: unknown overlay option "ro=1"; remove it'),
-    (["lowerdir=/a", "context"], '[1]: unknown overlay option "context"; remove it'),
-    (["lowerdir=/a", "a\nb"], '[1]: unknown overlay option "a\\nb"; remove it'),
+    (["lowerdir=/a", "ro=1"], '[1]: unknown overlay option "ro=1"; write ro'),
+    (["lowerdir=/a", "context"],
+     '[1]: unknown overlay option "context"; '
+     "remove it, or write : between layers and \\, for a comma in a path"),
+    (["lowerdir=/a", "a\nb"],
+     '[1]: unknown overlay option "a\\nb"; '
+     "remove it, or write : between layers and \\, for a comma in a path"),
     (["lowerdir=/a", "idmap"],
      '[1]: "idmap": id-mapped layers are not supported; chown a copy of the layers'),
     (["lowerdir=/a", "context=a", "context=b"],

@@ -159,7 +159,7 @@ LAYERS = [
     ),
     ([lower("/a"), lower("/b", errno=errno.ENOENT)],
      "lowerdir=/b: does not exist; create it, or correct the path"),
-    ([lower("/a", errno=errno.ENOTDIR)], "lowerdir=/a: is not a directory; create it, or correct the path"),
+    ([lower("/a", errno=errno.ENOTDIR)], "lowerdir=/a: is not a directory; name a directory"),
     ([upper("/u", errno=errno.EACCES), work("/w")],
      "upperdir=/u: EACCES, access refused; let ocishim's user read it"),
     ([lower("/a", errno=errno.EIO)], "lowerdir=/a: EIO, input/output error; create it, or correct the path"),
