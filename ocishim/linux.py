@@ -109,6 +109,17 @@ def fsconfig_create(fd: int) -> None:
     _fsconfig(fd, FSCONFIG_CMD_CREATE, None, None, 0)
 
 
+def fs_errors(fd: int) -> str:
+    """Read the errors that the kernel left in a file system context (fsopen(2)), in one line."""
+    lines = []
+    try:
+        while True:
+            lines.append(os.read(fd, 4096).decode(errors="replace").strip())
+    except OSError:  # ENODATA: no more
+        pass
+    return "; ".join(line[2:].removeprefix("overlay: ") for line in lines if line[:1] == "e")
+
+
 def fsmount(fd: int, attributes: int) -> int:
     """fsmount(2): a descriptor of the detached mount, close-on-exec."""
     return _syscall("fsmount", _SYS_FSMOUNT, fd, ctypes.c_uint(_FSMOUNT_CLOEXEC), ctypes.c_uint(attributes))

@@ -68,9 +68,9 @@ def mount(step: "Step", target: str, empty: str) -> None:
             _attach(step, context, target)
             return
         except _NotThisWayError:
-            said = _log(context) or said
+            said = linux.fs_errors(context) or said
         except SyscallError as e:
-            said = _log(context)
+            said = linux.fs_errors(context)
             # Until 6.4 any option is taken as it comes and the whole refused: mount(2) may still know it.
             if set_layer is _layer_by_fd or e.errno != EINVAL:
                 raise _refused(e, step, said) from None
@@ -187,17 +187,6 @@ def _data(step: "Step", lowers: int, names: list[str]) -> str:
     parts += step.kernel_options
     parts += [f'{name}="{value}"' for name, value in step.mount.lsm.items()]
     return ",".join(parts)
-
-
-def _log(context: int) -> str:
-    """Give what the kernel said about this mount: the lines of the file system context (fsopen(2))."""
-    lines = []
-    try:
-        while True:
-            lines.append(os.read(context, 4096).decode(errors="replace").strip())
-    except OSError:  # ENODATA: no more
-        pass
-    return "; ".join(line[2:].removeprefix("overlay: ") for line in lines if line[:1] == "e")
 
 
 def _refused(error: SyscallError, step: "Step", log: str) -> MountError:

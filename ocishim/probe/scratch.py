@@ -85,7 +85,7 @@ def _mount(name: str, words: tuple[str, ...]) -> list[str]:
         finally:
             os.close(mounted)
     except SyscallError as e:
-        return ["no", step, errno_name(e), _log(context) or watch.said()]
+        return ["no", step, errno_name(e), linux.fs_errors(context) or watch.said()]
     finally:
         os.close(context)
     return ["yes"]
@@ -171,17 +171,6 @@ def _is_in_effect(name: str, value: str) -> bool:
         except OSError:
             shown = "off"
     return shown == value
-
-
-def _log(context: int) -> str:
-    """Give the errors in the log of a file system context (fsopen(2))."""
-    lines = []
-    try:
-        while True:
-            lines.append(os.read(context, 4096).decode(errors="replace").strip())
-    except OSError:  # ENODATA: no more
-        pass
-    return "; ".join(line[2:].removeprefix("overlay: ") for line in lines if line[:1] == "e")
 
 
 def no(error: SyscallError) -> list[str]:
