@@ -3,7 +3,7 @@
 import os
 
 from ..errors import SpecError
-from ..mountinfo import parse
+from ..mountinfo import Mount, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,10 +56,10 @@ def _own(spec: dict[str, object], steps: "Sequence[Step]", bundle: str) -> "Iter
 def _of_others() -> list[tuple[str, str, bool]]:
     """Find the layers of other mount namespaces' overlays and, by their root, their bind mounts.
 
-    A bind mount's root is a path on its file system; it is compared as one on this host, which holds for
-    file systems that are mounted at / and errs by seeing nothing for others.
+    A bind mount's root is a path on its file system; it is one here where that is mounted here.
     """
     found = []
+    here = list(parse(_mountinfo("self")))
     seen = {os.readlink("/proc/self/ns/mnt")}
     for pid in os.listdir("/proc"):
         if not pid.isdigit():
@@ -69,8 +69,7 @@ def _of_others() -> list[tuple[str, str, bool]]:
             if namespace in seen:
                 continue
             seen.add(namespace)
-            with open(f"/proc/{pid}/mountinfo", "rb") as file:
-                text = file.read().decode("utf-8", "surrogateescape")
+            text = _mountinfo(pid)
         except OSError:
             continue
         for mount in parse(text):
@@ -79,8 +78,23 @@ def _of_others() -> list[tuple[str, str, bool]]:
                 if upper:
                     found.append((pid, upper, True))
             elif mount.root != "/" and mount.mount_point != mount.root:
-                found.append((pid, mount.root, "ro" not in mount.options.split(",")))
+                path = _path_here(mount, here)
+                found.append((pid, path, "ro" not in mount.options.split(",")))
     return found
+
+
+def _mountinfo(pid: str) -> str:
+    with open(f"/proc/{pid}/mountinfo", "rb") as file:
+        return file.read().decode("utf-8", "surrogateescape")
+
+
+def _path_here(mount: Mount, here: list[Mount]) -> str:
+    """Give the path by which this namespace reaches a mount's root; the root itself where none is known."""
+    for own in here:
+        root = own.root.rstrip("/")
+        if own.device == mount.device and f"{mount.root}/".startswith(f"{root}/"):
+            return own.mount_point.rstrip("/") + mount.root.removeprefix(root)
+    return mount.root
 
 
 def _overlap(path: str, other: str) -> bool:

@@ -37,11 +37,31 @@ def shell(script: str, *prefix: str) -> bool:
     return subprocess.run(command, capture_output=True, check=False, cwd="/", timeout=20).returncode == 0
 
 
+#: Shows the checkout on /mnt, to the command only.
+_SHOW = 'mount --bind "$0" /mnt && exec "$@"'
+_READABLE = [
+    "/usr/bin/python3", "-IS", "-c",
+    f"import sys; sys.path.insert(0, '/mnt/{STAGE.parent.parent.relative_to(ROOT)}'); "
+    "sys.argv[0] = 'ocishim'; from ocishim.shim import main; sys.exit(main())",
+]  # fmt: skip
+
+
+def _as_root(*prefix: str, words: tuple[str, ...]) -> list[str]:
+    return [*prefix, str(OCISHIM), "doctor", *words]
+
+
+def _as_nobody(*prefix: str, words: tuple[str, ...]) -> list[str]:
+    """Give a command line for somebody who may not read the checkout: it may lie below root's home."""
+    show = ["unshare", "--mount", "--propagation", "slave", "sh", "-c", _SHOW, str(ROOT)]
+    return [*show, *prefix, *_READABLE, "doctor", *words]
+
+
 def look(host: Host, *prefix: str) -> tuple[int, Any]:
     """Run doctor; give its status and the facts, which must be valid."""
     # The test's own settings are no more readable for nobody than its directory.
     settings = {} if prefix[:1] != ("setpriv",) else {"OCISHIM_CONFIG": ""}
-    result = host.run("runc", [*prefix, OCISHIM, "doctor", "--format", "json"], cwd="/", env=settings)
+    program = _as_nobody if settings else _as_root
+    result = host.run("runc", program(*prefix, words=("--format", "json")), cwd="/", env=settings)
     assert result.err == ""
     found = json.loads(result.out)
     jsonschema.validate(found, SCHEMA, cls=jsonschema.Draft202012Validator)
@@ -173,6 +193,6 @@ def test_the_facts_of_this_host_are_judged_elsewhere_as_here(host: Host, tmp_pat
     file.write_text(host.run("runc", [OCISHIM, "doctor", "--format", "json"]).out)
 
     with file.open() as opened:
-        there = host.run("runc", [*AS_NOBODY, OCISHIM, "doctor", "--facts", "-"], stdin=opened)
+        there = host.run("runc", _as_nobody(*AS_NOBODY, words=("--facts", "-")), stdin=opened)
 
     assert there == Result(0, here.out, "")
