@@ -22,19 +22,22 @@ _SAID = (
 class ShimError(Exception):
     """Something a person must act on: one line that says what, on what, why, and what to do.
 
-    `what` names the thing (a JSON path, an option, a command), `why` the reason, `remedy` the way out.
+    `what` names the thing (a JSON path, an option, a command), `why` the reason, `remedy` the way out,
+    `page` the finding of the catalogue that says more, "" where there is none.
     """
 
-    def __init__(self, what: str, why: str, remedy: str = "") -> None:
+    def __init__(self, what: str, why: str, remedy: str = "", page: str = "") -> None:
         self.what = what
         self.why = why
         self.remedy = remedy
-        super().__init__(what, why, remedy)
+        self.page = page
+        super().__init__(what, why, remedy, page)
 
     def __str__(self) -> str:
         text = f"{self.what}: {self.why}" if self.what else self.why
-        if self.remedy:
-            text += f"; {self.remedy}"
+        for advice in (self.remedy, f"ocishim explain {self.page}" if self.page else ""):
+            if advice:
+                text += f"; {advice}"
         for phrase, instead in _SAID:
             text = text.replace(phrase, instead).replace(phrase.capitalize(), instead)
         return printable(text)
@@ -55,9 +58,9 @@ class HostError(ShimError):
 class MountError(ShimError):
     """The kernel, or a FUSE server, said no to a mount. `errno` is the number, 0 where there is none."""
 
-    def __init__(self, what: str, why: str, remedy: str = "", errno: int = 0) -> None:
+    def __init__(self, what: str, why: str, remedy: str = "", page: str = "", errno: int = 0) -> None:
         self.errno = errno
-        super().__init__(what, why, remedy)
+        super().__init__(what, why, remedy, page)
 
 
 class SyscallError(OSError):
@@ -81,7 +84,8 @@ def words(errno: int) -> str:
         return _WORDS[errno]
     import os
 
-    name = _errno.errorcode.get(errno, str(errno))
+    # Python names this number by its other name.
+    name = "EOPNOTSUPP" if errno == _errno.EOPNOTSUPP else _errno.errorcode.get(errno, str(errno))
     return f"{name}, {os.strerror(errno).lower()}"
 
 

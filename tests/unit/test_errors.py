@@ -6,7 +6,16 @@ import os
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from unit import test_argv_own, test_bundle, test_gvisor, test_overlay, test_plan, test_runtime, test_settings
+from unit import (
+    test_argv_own,
+    test_bundle,
+    test_gvisor,
+    test_layers,
+    test_overlay,
+    test_plan,
+    test_runtime,
+    test_settings,
+)
 
 from ocishim import errors
 
@@ -20,8 +29,8 @@ PODMANS = (
 
 TABLES = (
     test_argv_own.REFUSED, test_bundle.WRONG, test_bundle.LAYERS, test_gvisor.EXCLUSIVE, test_gvisor.FLAGS,
-    test_gvisor.SPEC, test_overlay.OPTIONS, test_overlay.SPEC, test_plan.FUSE, test_plan.LAYERS,
-    test_plan.TOGETHER, test_runtime.REFUSED, test_settings.REFUSED,
+    test_gvisor.SPEC, test_overlay.OPTIONS, test_overlay.SPEC, test_layers.LAYERS, test_plan.ANNOTATIONS,
+    test_plan.FUSE, test_plan.TOGETHER, test_runtime.REFUSED, test_settings.REFUSED,
 )  # fmt: skip
 MESSAGES = sorted({str(row[-1]) for table in TABLES for row in table})
 

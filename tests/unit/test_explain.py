@@ -56,7 +56,7 @@ def test_a_page(explain: Explain) -> None:
         "\n"
         "Applies   workdir below upperdir, upperdir below workdir, or both the same\n"
         "          directory\n"
-        "Message   {role}={path} lies inside {other}\n"
+        "Message   {role}={path} {value} {other}\n"
         "\n"
         "Cause     What overlayfs keeps in workdir would be seen in the overlay if it lay\n"
         "          in upperdir, and the kernel cleans workdir at each mount, which would\n"
@@ -183,7 +183,7 @@ def test_json_of_all_and_of_a_search(explain: Explain) -> None:
     some = json.loads(explain("--errno", "ESTALE", "--format", "json").out)
 
     assert [entry["id"] for entry in everything] == [finding.id for finding in findings.all()]
-    assert [entry["id"] for entry in some] == ["OVL-OPT-15", "OVL-LOW-06", "OVL-LOW-13", "OVL-LOW-24"]
+    assert [entry["id"] for entry in some] == ["OVL-OPT-15", "OVL-LOW-06", "OVL-LOW-24", "OVL-LOW-13"]
 
 
 def test_help_names_the_options(explain: Explain) -> None:

@@ -218,8 +218,8 @@ def test_an_errno_alone_gives_all_that_have_it_the_worst_first() -> None:
     assert [(finding.id, finding.severity) for finding in found] == [
         ("OVL-OPT-15", "refuse"),
         ("OVL-LOW-06", "refuse"),
+        ("OVL-LOW-24", "refuse"),
         ("OVL-LOW-13", "warn"),
-        ("OVL-LOW-24", "warn"),
     ]
 
 
