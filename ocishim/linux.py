@@ -2,6 +2,9 @@
 
 import ctypes
 import os
+import struct
+import sys
+from errno import ENOSYS
 
 from .errors import SyscallError
 
@@ -12,6 +15,8 @@ _libc.mount.argtypes = (
 _libc.umount2.argtypes = (ctypes.c_char_p, ctypes.c_int)
 _libc.unshare.argtypes = (ctypes.c_int,)
 _libc.setns.argtypes = (ctypes.c_int, ctypes.c_int)
+_libc.fstatfs.argtypes = (ctypes.c_int, ctypes.c_void_p)
+_libc.statx.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, ctypes.c_void_p)
 _libc.syscall.restype = ctypes.c_long
 
 # The numbers of system calls from 424 on are the same on every architecture but alpha.
@@ -20,6 +25,10 @@ _SYS_MOVE_MOUNT = 429
 _SYS_FSOPEN = 430
 _SYS_FSCONFIG = 431
 _SYS_FSMOUNT = 432
+_SYS_STATMOUNT = 457
+
+#: How numbers lie in memory here.
+ORDER = sys.byteorder
 
 CLONE_NEWNS = 0x00020000
 
@@ -51,6 +60,9 @@ _FSOPEN_CLOEXEC = 1
 _FSMOUNT_CLOEXEC = 1
 _MOVE_MOUNT_F_EMPTY_PATH = 4
 _AT_FDCWD = -100
+_AT_EMPTY_PATH = 0x1000
+_STATX_MNT_ID_UNIQUE = 0x4000
+_STATMOUNT_SB_BASIC_MNT_BASIC_OPTS = 0x1 | 0x2 | 0x80
 
 MOUNT_ATTR_RDONLY = 0x1
 MOUNT_ATTR_NOSUID = 0x2
@@ -59,6 +71,8 @@ MOUNT_ATTR_NOEXEC = 0x8
 MOUNT_ATTR_NOATIME = 0x10
 MOUNT_ATTR_STRICTATIME = 0x20
 MOUNT_ATTR_NODIRATIME = 0x80
+_MOUNT_ATTR_IDMAP = 0x00100000
+_SYS_MOUNT_SETATTR = 442
 
 
 def unshare(flags: int) -> None:
@@ -79,9 +93,9 @@ def mount(source: str, target: str, fstype: str, flags: int, data: str = "") -> 
     _check(result, "mount", target)
 
 
-def umount(target: str) -> None:
-    """umount2(2) with MNT_DETACH, and MNT_FORCE, which ends the connection of a FUSE mount."""
-    _check(_libc.umount2(os.fsencode(target), _MNT_FORCE | _MNT_DETACH), "umount", target)
+def umount(target: str, force: bool = False) -> None:
+    """umount2(2) with MNT_DETACH; with MNT_FORCE it ends the connection of a FUSE mount, too."""
+    _check(_libc.umount2(os.fsencode(target), _MNT_DETACH | (_MNT_FORCE if force else 0)), "umount", target)
 
 
 def fsopen(fstype: str) -> int:
@@ -131,6 +145,14 @@ def open_tree(path: str) -> int:
     return _syscall("open_tree", _SYS_OPEN_TREE, _AT_FDCWD, os.fsencode(path), flags, path=path)
 
 
+def mount_setattr_idmap(fd: int, userns: int) -> None:
+    """mount_setattr(2), MOUNT_ATTR_IDMAP, on a detached mount; `userns` is a descriptor. Since 5.12."""
+    attributes = (ctypes.c_uint64 * 4)(_MOUNT_ATTR_IDMAP, 0, 0, userns)
+    size = ctypes.c_size_t(ctypes.sizeof(attributes))
+    at_empty_path = ctypes.c_uint(0x1000)
+    _syscall("mount_setattr", _SYS_MOUNT_SETATTR, fd, b"", at_empty_path, attributes, size)
+
+
 def move_mount(fd: int, target: str) -> None:
     """move_mount(2) of the mount that fd refers to."""
     _syscall(
@@ -143,6 +165,30 @@ def move_mount(fd: int, target: str) -> None:
         ctypes.c_uint(_MOVE_MOUNT_F_EMPTY_PATH),
         path=target,
     )
+
+
+def fs_type(fd: int) -> int:
+    """fstatfs(2): the magic number of a file's file system (statfs(2) lists them)."""
+    buffer = ctypes.create_string_buffer(256)
+    _check(_libc.fstatfs(fd, buffer), "fstatfs")
+    return int.from_bytes(buffer.raw[: ctypes.sizeof(ctypes.c_long)], ORDER)
+
+
+def mount_id(fd: int) -> int:
+    """statx(2), STATX_MNT_ID_UNIQUE: an id that no other mount gets until the reboot. ENOSYS before 6.8."""
+    buffer = ctypes.create_string_buffer(256)
+    _check(_libc.statx(fd, b"", _AT_EMPTY_PATH, _STATX_MNT_ID_UNIQUE, buffer), "statx")
+    if not int.from_bytes(buffer.raw[:4], ORDER) & _STATX_MNT_ID_UNIQUE:
+        raise SyscallError(ENOSYS, "statx")
+    return int.from_bytes(buffer.raw[0x90:0x98], ORDER)
+
+
+def statmount(mount: int) -> bytes:
+    """statmount(2) of a unique id: flags of the mount and options of its file system, opaque. From 6.8 on."""
+    request = struct.pack("=IIQQ", 24, 0, mount, _STATMOUNT_SB_BASIC_MNT_BASIC_OPTS)
+    buffer = ctypes.create_string_buffer(8192)
+    _syscall("statmount", _SYS_STATMOUNT, request, buffer, ctypes.c_size_t(8192), ctypes.c_uint(0))
+    return buffer.raw[: int.from_bytes(buffer.raw[:4], ORDER)]
 
 
 def _fsconfig(fd: int, command: int, key: str | None, value: bytes | None, aux: int) -> None:

@@ -59,9 +59,9 @@ def search(layers: list[Layer]) -> tuple[Layer, str] | None:
             if namespace in seen:
                 continue
             seen.add(namespace)
-            found = _in_mounts(_read(f"/proc/{pid}/mountinfo"), wanted)
+            found, on = _in_mounts(_read(f"/proc/{pid}/mountinfo"), wanted)
             if found:
-                return found, container_of(pid)
+                return found, f"the overlay on {on}" if pid == str(os.getpid()) else container_of(pid)
         except OSError:  # it ended, or it is not ours to look at
             continue
     return None
@@ -132,9 +132,10 @@ def _served(words: list[str]) -> str:
     return ""
 
 
-def _in_mounts(text: str, wanted: dict[tuple[int, int], Layer]) -> Layer | None:
+def _in_mounts(text: str, wanted: dict[tuple[int, int], Layer]) -> tuple[Layer | None, str]:
+    """Find an overlay that has one of these directories; tell also where it is mounted."""
     if " - overlay " not in text:
-        return None
+        return None, ""
     # Only the lines that matter are taken apart: a namespace may have a hundred thousand.
     lines = [line for line in text.split("\n") if " - overlay " in line]
     for mount in parse("\n".join(lines)):
@@ -142,8 +143,8 @@ def _in_mounts(text: str, wanted: dict[tuple[int, int], Layer]) -> Layer | None:
             for role in ("upperdir", "workdir"):
                 path = mount.super_option(role)
                 if path and (found := wanted.get(_identity(path))):
-                    return found
-    return None
+                    return found, mount.mount_point
+    return None, ""
 
 
 def _in_server(pid: str, wanted: dict[tuple[int, int], Layer]) -> Layer | None:

@@ -1,6 +1,10 @@
 """A layer of an overlay: the directory that a written path leads to, and where it lies."""
 
+import fcntl
 import os
+from errno import EOPNOTSUPP
+
+from .. import linux
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,13 +14,19 @@ if TYPE_CHECKING:
 class Layer:
     """One layer. `role` is lowerdir, datadir, upperdir or workdir; `written` is the path as in the spec.
 
-    `path` is the real one. `device` and `inode` tell the directory. Of upperdir and workdir also: `mount`,
-    by which it was reached (-1 unknown), and `read_only`, whether writes to it must fail; of workdir
-    `is_marked`, whether an overlay with volatile was made of it. `errno` is 0, or why it could not be opened;
-    then the rest is unknown.
+    `path` is the real one. `device` and `inode` tell the directory, `mount` the mount by which it was
+    reached (-1 unknown), `magic` the kind of file system (statfs(2)). `identity` describes mount and file
+    system as long as the machine runs: equal bytes, the same of both, with the same options; "" where the
+    kernel cannot tell (before 6.8). `read_only` tells whether writes must fail, `has_acl` whether there are
+    POSIX ACLs, `is_marked`, of workdir, whether an overlay with volatile was made of it. `errno` is 0, or why
+    it could not be opened; then the rest is unknown. `is_stuck`, of workdir, tells that the kernel could not
+    empty it, `is_fixed`, of both, that chattr keeps it as it is.
     """
 
-    __slots__ = ("device", "errno", "inode", "is_marked", "mount", "path", "read_only", "role", "written")
+    __slots__ = (
+        "device", "errno", "has_acl", "identity", "inode", "is_fixed", "is_marked", "is_stuck", "magic",
+        "mount", "path", "read_only", "role", "written",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -29,6 +39,11 @@ class Layer:
         errno: int = 0,
         read_only: bool = False,
         is_marked: bool = False,
+        magic: int = 0,
+        identity: str = "",
+        has_acl: bool = True,
+        is_stuck: bool = False,
+        is_fixed: bool = False,
     ) -> None:
         self.role = role
         self.written = written
@@ -39,36 +54,75 @@ class Layer:
         self.errno = errno
         self.read_only = read_only
         self.is_marked = is_marked
+        self.magic = magic
+        self.identity = identity
+        self.has_acl = has_acl
+        self.is_stuck = is_stuck
+        self.is_fixed = is_fixed
+
+    def fields(self) -> tuple[str | int | bool, ...]:
+        """Give what makes it, for the way through a pipe."""
+        return (
+            self.role, self.written, self.path, self.device, self.inode, self.mount, self.errno,
+            self.read_only, self.is_marked, self.magic, self.identity, self.has_acl, self.is_stuck,
+            self.is_fixed,
+        )  # fmt: skip
 
 
-def look(mount: "OverlayMount", bundle: str) -> list[Layer]:
-    """Look at the layers of an overlay, top → bottom: upper, work, lowers, data-only lowers."""
-    named = [("lowerdir", path) for path in mount.lower]
-    named += [("datadir", path) for path in mount.data]
+def named(mount: "OverlayMount") -> list[tuple[str, str]]:
+    """Give role and path of each layer that an overlay names: upper, work, lowers top → bottom, data-only."""
+    layers = [("lowerdir", path) for path in mount.lower]
+    layers += [("datadir", path) for path in mount.data]
     if mount.upper:
-        named[:0] = [("upperdir", mount.upper), ("workdir", mount.work)]
-    return [_look(role, path, bundle) for role, path in named]
+        layers[:0] = [("upperdir", mount.upper), ("workdir", mount.work)]
+    return layers
 
 
-def _look(role: str, written: str, bundle: str) -> Layer:
+def look(role: str, written: str, bundle: str) -> Layer:
+    """Look at one layer; a relative path begins at the bundle."""
     path = os.path.join(bundle, written)
     try:
         file = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as e:
-        return Layer(role, written, path, errno=e.errno or 0)
+        return Layer(role, written, path, errno=e.errno or 0, magic=_magic_of_closed(path))
     try:
         found = os.fstat(file)
         writable = role in ("upperdir", "workdir")
+        mount, identity = _mount(file)
         return Layer(
             role,
             written,
             os.readlink(f"/proc/self/fd/{file}"),
             found.st_dev,
             found.st_ino,
-            _mount_id(file) if writable else -1,
-            read_only=writable and os.fstatvfs(file).f_flag & os.ST_RDONLY != 0,
-            is_marked=role == "workdir" and _exists("work/incompat/volatile", file),
+            mount,
+            0,
+            writable and os.fstatvfs(file).f_flag & os.ST_RDONLY != 0,
+            role == "workdir" and _exists("work/incompat/volatile", file),
+            linux.fs_type(file),
+            identity,
+            _has_acl(file),
+            role == "workdir" and _is_stuck(f"/proc/self/fd/{file}/work"),
+            writable and _is_fixed(file),
         )
+    finally:
+        os.close(file)
+
+
+#: So many entries of workdir/work are looked at.
+_ENTRIES = 1000
+
+
+def _magic_of_closed(path: str) -> int:
+    """Give the kind of file system of a directory that may not be opened, 0 if not even that is known."""
+    try:
+        file = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        return linux.fs_type(file)
+    except OSError:
+        return 0
     finally:
         os.close(file)
 
@@ -81,7 +135,61 @@ def _exists(path: str, directory: int) -> bool:
     return True
 
 
-def _mount_id(file: int) -> int:
+def _is_stuck(work: str) -> bool:
+    """Tell whether a tree lies in workdir/work that the kernel does not remove: three levels are too deep.
+
+    Then the overlay comes up read-only (fs/overlayfs/readdir.c, ovl_workdir_cleanup).
+    """
+    try:
+        return any(os.listdir(second) for first in _directories(work) for second in _directories(first))
+    except OSError:
+        return False
+
+
+def _directories(path: str) -> list[str]:
+    """Give the directories among the first entries: the kernel leaves few there."""
+    found = []
+    with os.scandir(path) as entries:
+        for number, entry in enumerate(entries):
+            if number == _ENTRIES:
+                break
+            if entry.is_dir(follow_symlinks=False):
+                found.append(entry.path)
+    return found
+
+
+def _is_fixed(file: int) -> bool:
+    """Tell whether a directory is immutable or append-only (FS_IOC_GETFLAGS; chattr +i, +a)."""
+    try:
+        flags = int.from_bytes(fcntl.ioctl(file, 0x80086601, bytes(8)), "little")
+    except OSError:
+        return False
+    return flags & 0x30 != 0
+
+
+def _has_acl(file: int) -> bool:
+    try:
+        os.getxattr(file, "system.posix_acl_access")
+    except OSError as e:
+        return e.errno != EOPNOTSUPP
+    return True
+
+
+def _mount(file: int) -> tuple[int, str]:
+    try:
+        mount = linux.mount_id(file)
+        if mount not in _identities:
+            _identities[mount] = linux.statmount(mount).hex()
+        return mount, _identities[mount]
+    except OSError:  # before 6.8, or a seccomp filter
+        return _old_mount_id(file), ""
+
+
+#: By mount: many layers lie on few.
+_identities: dict[int, str] = {}
+
+
+def _old_mount_id(file: int) -> int:
     info = os.open(f"/proc/self/fdinfo/{file}", os.O_RDONLY | os.O_CLOEXEC)
     try:
         for line in os.read(info, 4096).split(b"\n"):

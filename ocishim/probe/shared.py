@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ..plan import Step
+    from ..step import Step
 
 _REMEDY = "run it without exclusive access"
 
@@ -24,14 +24,14 @@ def check(spec: dict[str, object], steps: "Sequence[Step]", bundle: str) -> None
     for at, (where, path, _) in enumerate(own):
         for other_where, other, is_written in own[:at]:
             if where != other_where and (is_written or own[at][2]) and _overlap(path, other):
-                raise SpecError(where, f"{path} is shared with {other_where}", _REMEDY)
+                raise SpecError(where, f"{path} is shared with {other_where}", _REMEDY, "OVL-RUN-03")
     others = _of_others()
     for where, path, is_written in own:
         for pid, other, others_write in others:
             if (is_written or others_write) and _overlap(path, other):
                 from .holder import container_of
 
-                raise SpecError(where, f"{path} is shared with {container_of(pid)}", _REMEDY)
+                raise SpecError(where, f"{path} is shared with {container_of(pid)}", _REMEDY, "OVL-RUN-03")
 
 
 def _own(spec: dict[str, object], steps: "Sequence[Step]", bundle: str) -> "Iterator[tuple[str, str, bool]]":

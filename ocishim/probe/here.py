@@ -1,0 +1,68 @@
+"""What a decision must know of this process and kernel, and no more: it is looked up for each container."""
+
+import os
+
+#: PROC_USER_INIT_INO (include/linux/proc_ns.h): the inode of the initial user namespace.
+INITIAL = 0xEFFFFFFD
+_PARAMETERS = "/sys/module/overlay/parameters"
+#: The module's parameters that change what an overlay means.
+_MEANING = ("index", "metacopy", "nfs_export", "redirect_dir", "xino_auto")
+
+
+class Here:
+    """`is_initial` tells whether this is the initial user namespace, where overlays may use trusted xattrs.
+
+    `defaults` are the options of overlay that the module's parameters turn on, `rights` this process's
+    effective capabilities, as proc(5) shows them.
+    """
+
+    __slots__ = ("defaults", "is_initial", "rights")
+
+    def __init__(self, is_initial: bool = True, defaults: tuple[str, ...] = (), rights: str = "") -> None:
+        self.is_initial = is_initial
+        self.defaults = defaults
+        self.rights = rights
+
+
+def look() -> Here:
+    """Look. uid_map would not do: a full identity map can be written in a nested namespace, too."""
+    try:
+        is_initial = os.stat("/proc/self/ns/user").st_ino == INITIAL
+    except OSError:  # a kernel without user namespaces
+        is_initial = True
+    return Here(is_initial, defaults(), _rights())
+
+
+def _rights() -> str:
+    try:
+        file = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        text = os.read(file, 4096).decode(errors="replace")
+    finally:
+        os.close(file)
+    return text.partition("CapEff:")[2].partition("\n")[0].strip()
+
+
+def defaults() -> tuple[str, ...]:
+    """Give the options that are on by default here; the module is loaded for that."""
+    if not os.path.isdir(_PARAMETERS):
+        from .. import linux
+
+        try:
+            os.close(linux.fsopen("overlay"))
+        except OSError:
+            return ()
+    return tuple(name.removesuffix("_auto") for name in _MEANING if _is_on(name))
+
+
+def _is_on(name: str) -> bool:
+    try:
+        file = os.open(f"{_PARAMETERS}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return os.read(file, 2)[:1] == b"Y"
+    finally:
+        os.close(file)
