@@ -32,9 +32,9 @@ def read(directory: str, config: str = "") -> Bundle:
     try:
         spec = jsontext.loads(text)
     except jsontext.JSONError as e:
-        raise SpecError(config, f"not the JSON of a spec: {e}", "correct it") from None
+        raise SpecError(config, f"not the JSON of a spec: {e}", "correct it", "OVL-RUN-08") from None
     if not isinstance(spec, dict):
-        raise SpecError(config, "not a JSON object", "a spec is { … }")
+        raise SpecError(config, "not a JSON object", "a spec is { … }", "OVL-RUN-08")
     _check_case(spec)
     return Bundle(directory, config, text, spec)
 
@@ -62,7 +62,7 @@ def _read_text(config: str, directory: str) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as e:
-        raise SpecError(config, f"not UTF-8 at byte {e.start}", "correct it") from None
+        raise SpecError(config, f"not UTF-8 at byte {e.start}", "correct it", "OVL-RUN-08") from None
 
 
 def _check_case(spec: dict[str, object]) -> None:

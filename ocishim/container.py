@@ -63,4 +63,4 @@ def _name_bundle(inv: "Invocation") -> None:
         inv.bundle_at = inv.id_at + 1
         inv.id_at += 2
     elif "/" in named or not is_bundle_here:
-        raise UsageError(f"run {named}", "not a bundle: no config.json there", "ocishim run BUNDLE")
+        raise UsageError(named, "not a bundle: no config.json there", "name a directory with one")

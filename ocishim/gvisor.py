@@ -8,8 +8,8 @@ if TYPE_CHECKING:
 
     from .argv import Invocation
     from .bundle import Bundle
-    from .plan import Step
     from .settings import Runtime
+    from .step import Step
 
 EXCLUSIVE = "dev.ocishim/exclusive"
 _HINT = "dev.gvisor.spec.mount."
@@ -49,12 +49,14 @@ def _check_flag(where: str, name: str, value: str) -> None:
             where,
             "writes to every mount stay in the sandbox, none reaches an upperdir",
             "use --overlay2=root:… or none",
+            "OVL-RUN-13",
         )
     if name == "overlay" and value.lower() in ("", "true", "t", "1"):
         raise UsageError(
             where,
-            "writes to every mount stay in memory, none reaches an upperdir",
+            "writes to every mount stay in the sandbox, none reaches an upperdir",
             "use --overlay2=root:memory",
+            "OVL-RUN-13",
         )
 
 
@@ -81,6 +83,7 @@ def check_spec(spec: dict[str, object], steps: "Sequence[Step]", bundle: str) ->
                     f'annotations["{key}"]',
                     f"runsc would keep what is written to {step.mount.destination} from upperdir",
                     "remove the mount hint",
+                    "OVL-RUN-14",
                 )
 
 

@@ -22,6 +22,7 @@ _CONFLICTS = (
     ("volatile", "fsync=strict"),
     ("override_creds", "nooverride_creds"),
 )
+_NO_IDMAP = "id-mapped layers are not supported"
 _ATIME = ("noatime", "relatime", "strictatime")
 
 
@@ -79,11 +80,13 @@ def find(spec: dict[str, object]) -> list[OverlayMount]:
     if mounts is None:
         return []
     if not isinstance(mounts, list):
-        raise SpecError("mounts", f"{_type(mounts)} instead of an array", "write [ … ]")
+        raise SpecError("mounts", f"{_type(mounts)} instead of an array", "write [ … ]", "OVL-RUN-08")
     found = []
     for index, entry in enumerate(mounts):
         if not isinstance(entry, dict):
-            raise SpecError(f"mounts[{index}]", f"{_type(entry)} instead of an object", "write { … }")
+            raise SpecError(
+                f"mounts[{index}]", f"{_type(entry)} instead of an object", "write { … }", "OVL-RUN-08"
+            )
         if is_overlay(entry):
             found.append(_parse(index, entry))
         else:
@@ -144,13 +147,13 @@ def _parse(index: int, entry: dict[str, object]) -> OverlayMount:
         )
     for field in ("uidMappings", "gidMappings"):
         if entry.get(field):
-            raise SpecError(
-                f"{where}.{field}", "id-mapped layers are not supported", "chown a copy of the layers"
-            )
+            raise SpecError(f"{where}.{field}", _NO_IDMAP, "chown a copy of the layers", "OVL-UNS-03")
     mount = OverlayMount(index, destination, _string(f"{where}.source", entry.get("source", "")) or "overlay")
     words = entry.get("options", [])
     if not isinstance(words, list):
-        raise SpecError(f"{where}.options", f"{_type(words)} instead of an array", "write [ … ]")
+        raise SpecError(
+            f"{where}.options", f"{_type(words)} instead of an array", "write [ … ]", "OVL-RUN-08"
+        )
     for number, element in enumerate(words):
         at = f"{where}.options[{number}]"
         for word in options.split(_string(at, element)):
@@ -180,9 +183,9 @@ def _take(mount: OverlayMount, at: str, word: str) -> None:
     elif word in ("nosymfollow", "rnosymfollow"):
         raise SpecError(at, f"{word}: runtimes do not keep it on a bind mount", "remove it")
     elif word in ("idmap", "ridmap"):
-        raise SpecError(at, f'"{word}": id-mapped layers are not supported', "chown a copy of the layers")
+        raise SpecError(at, f'"{word}": {_NO_IDMAP}', "chown a copy of the layers", "OVL-UNS-03")
     elif word and word not in options.NEUTRAL:
-        raise SpecError(at, f'unknown overlay option "{word}"', _hint(name, equals))
+        raise SpecError(at, f'unknown overlay option "{word}"', _hint(name, equals), "OVL-OPT-25")
 
 
 def _hint(name: str, equals: str) -> str:
@@ -191,6 +194,8 @@ def _hint(name: str, equals: str) -> str:
     with_value = [*options.PATHS, *(key for key, values in options.KERNEL.items() if values)]
     without = [*options.FLAGS, *(key for key, values in options.KERNEL.items() if not values)]
     near = difflib.get_close_matches(name.strip(), [*with_value, *without], 1, 0.75)
+    if near and name != name.strip():
+        return "remove the blank before it"
     if near:
         return f"write {near[0]}=" if near[0] in with_value else f"write {near[0]}"
     return "remove it" if equals else "remove it, or write : between layers and \\, for a comma in a path"
@@ -205,7 +210,8 @@ def _take_path(mount: OverlayMount, at: str, name: str, value: str) -> None:
         try:
             mount.lower, mount.data = options.lower_list(value)
         except ValueError as e:
-            raise SpecError(at, f"lowerdir={value}: {e}", "write DIR:DIR, and \\: in a name") from None
+            remedy = "write DIR:DIR, and \\: in a name"
+            raise SpecError(at, f"lowerdir={value}: {e}", remedy, "OVL-OPT-09") from None
     elif name == "lowerdir+":
         if mount.data:
             raise SpecError(at, "lowerdir+ behind a data-only layer", "move it in front of datadir+")
@@ -225,9 +231,10 @@ def _take_option(mount: OverlayMount, at: str, word: str) -> None:
     name, equals, value = word.partition("=")
     known = options.KERNEL[name]
     if known is None and equals:
-        raise SpecError(at, f'"{word}": {name} takes no value', f"write {name}")
+        raise SpecError(at, f'"{word}": {name} takes no value', f"write {name}", "OVL-OPT-25")
     if known is not None and value not in known:
-        raise SpecError(at, f'"{word}" is none of {", ".join(known)}', f"write {name}={known[0]}")
+        why = f'"{word}" is none of {", ".join(known)}'
+        raise SpecError(at, why, f"write {name}={known[0]}", "OVL-OPT-25")
     if mount.options.setdefault(name, value) != value:
         raise SpecError(at, f'"{word}" contradicts {name}={mount.options[name]}', "keep one of the two")
 
@@ -235,25 +242,27 @@ def _take_option(mount: OverlayMount, at: str, word: str) -> None:
 def _check(mount: OverlayMount) -> None:
     where = f"{mount.where}.options"
     if not mount.lower:
-        raise SpecError(where, "overlay without lowerdir", "add lowerdir=DIR[:DIR…]")
+        raise SpecError(where, "overlay without lowerdir", "add lowerdir=DIR[:DIR…]", "OVL-OPT-19")
     if mount.upper and not mount.work:
         raise SpecError(
             where,
             f"upperdir={mount.upper} without workdir",
             "add workdir=DIR on the same filesystem",
+            "OVL-OPT-19",
         )
     if mount.work and not mount.upper:
-        raise SpecError(where, f"workdir={mount.work} without upperdir", "add upperdir=DIR, or remove it")
+        why = f"workdir={mount.work} without upperdir"
+        raise SpecError(where, why, "add upperdir=DIR, or remove it", "OVL-OPT-19")
     if not mount.upper:
         _check_without_upper(mount, where)
     if len(mount.lower) + len(mount.data) > 500:
-        raise SpecError(
-            where, f"{len(mount.lower) + len(mount.data)} lower layers", "the kernel takes 500 at most"
-        )
+        why = f"{len(mount.lower) + len(mount.data)} lower layers: the kernel takes 500"
+        raise SpecError(where, why, "merge some of the layers", "OVL-OPT-02")
     asked = {name if not value else f"{name}={value}" for name, value in mount.options.items()}
     for one, other in _CONFLICTS:
         if one in asked and other in asked:
-            raise SpecError(where, f"{one} and {other} contradict each other", "keep one of the two")
+            why = f"{one} and {other} contradict each other"
+            raise SpecError(where, why, "keep one of the two", "OVL-OPT-07")
     atime = [flag for flag in _ATIME if flag in mount.flags]
     if len(atime) > 1:
         raise SpecError(where, f"{' and '.join(atime)} contradict each other", "keep one")
@@ -271,7 +280,7 @@ def _string(where: str, value: object) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise SpecError(where, f"{_type(value)} instead of a string", 'write "…"')
+        raise SpecError(where, f"{_type(value)} instead of a string", 'write "…"', "OVL-RUN-08")
     if "\0" in value:
         raise SpecError(where, "NUL in it", "no path or option can hold it")
     try:

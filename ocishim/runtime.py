@@ -55,6 +55,7 @@ def find(
         "low-level runtime",
         f"none of {', '.join(settings.runtimes)} is installed",
         "install one, or name one with --runtime",
+        "OVL-RUN-09",
     )
 
 
@@ -96,11 +97,14 @@ def _named(
                 f"{where}: runtime {asked}",
                 "not installed: neither in PATH nor in " + ", ".join(_DIRECTORIES),
                 "install it, or give its path",
+                "OVL-RUN-09",
             )
     if _identity(path) == me:
-        raise UsageError(f"{where}: runtime {path}", "this is ocishim itself", "name runc, crun or runsc")
+        remedy = "name runc, crun or runsc"
+        raise UsageError(f"{where}: runtime {path}", "this is ocishim itself", remedy, "OVL-RUN-09")
     if not _usable(path, me):
-        raise UsageError(f"{where}: runtime {path}", _why_not(path), "give the path of a runtime")
+        remedy = "give the path of a runtime"
+        raise UsageError(f"{where}: runtime {path}", _why_not(path), remedy, "OVL-RUN-09")
     return LowLevelRuntime(path, runtime.kind or _kind(name, path), runtime)
 
 

@@ -4,19 +4,20 @@ import pytest
 
 from ocishim import gvisor, overlay, plan
 from ocishim.errors import SpecError, UsageError
+from ocishim.probe.here import Here
 from ocishim.probe.layer import Layer
+from ocishim.step import Step
 
 
-def steps(*words: str) -> list[plan.Step]:
+def steps(*words: str) -> list[Step]:
     """Plan an overlay on /ov with upper directory /real/u."""
     options = ["lowerdir=/a", "upperdir=/u", "workdir=/w", *words]
     mounts = overlay.find(
         {"mounts": [{"destination": "/ov", "type": "overlay", "source": "name", "options": options}]}
     )
     named = [("upperdir", "/real/u"), ("workdir", "/real/w"), ("lowerdir", "/real/a")]
-    return plan.make(
-        mounts, [[Layer(role, path, path, 1, n, 1) for n, (role, path) in enumerate(named)]], "auto"
-    )
+    found = [Layer(role, path, path, 1, n, 1) for n, (role, path) in enumerate(named)]
+    return plan.make(mounts, [(found, [])], Here(), "auto")
 
 
 @pytest.mark.parametrize(
@@ -39,16 +40,16 @@ def test_flags_by_which_writes_reach_upperdir_are_taken(line: str) -> None:
 
 
 IN_MEMORY = (
-    "runsc --overlay: writes to every mount stay in memory, none reaches an upperdir; "
-    "use --overlay2=root:memory"
+    "runsc --overlay: writes to every mount stay in the sandbox, none reaches an upperdir; "
+    "use --overlay2=root:memory; ocishim explain OVL-RUN-13"
 )
 FLAGS = [
     ("--overlay2=all:memory",
      "runsc --overlay2=all:memory: writes to every mount stay in the sandbox, none reaches an upperdir; "
-     "use --overlay2=root:… or none"),
+     "use --overlay2=root:… or none; ocishim explain OVL-RUN-13"),
     ("--root /r -overlay2 all:self --debug",
      "runsc --overlay2=all:self: writes to every mount stay in the sandbox, none reaches an upperdir; "
-     "use --overlay2=root:… or none"),
+     "use --overlay2=root:… or none; ocishim explain OVL-RUN-13"),
     ("--overlay", IN_MEMORY),
     ("-overlay --network=none", IN_MEMORY),
     ("--overlay=TRUE", IN_MEMORY),
@@ -80,7 +81,9 @@ def test_what_runsc_does_to_a_bind_mount_is_taken(spec: dict[str, object], words
 
 
 HINT = "dev.gvisor.spec.mount.a.source"
-LOST = "runsc would keep what is written to /ov from upperdir; remove the mount hint"
+LOST = (
+    "runsc would keep what is written to /ov from upperdir; remove the mount hint; ocishim explain OVL-RUN-14"
+)
 SPEC = [
     ({}, ["rshared"], 'mounts[0].options: runsc does not support "rshared"; use rslave or rprivate'),
     ({}, ["shared"], 'mounts[0].options: runsc does not support "shared"; use rslave or rprivate'),

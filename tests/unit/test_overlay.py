@@ -122,31 +122,39 @@ def test_a_mount_label_of_another_type_is_refused() -> None:
     with pytest.raises(SpecError) as refusal:
         overlay.label_of({"linux": {"mountLabel": 1}})
 
-    assert str(refusal.value) == 'linux.mountLabel: number instead of a string; write "…"'
+    assert (
+        str(refusal.value)
+        == 'linux.mountLabel: number instead of a string; write "…"; ocishim explain OVL-RUN-08'
+    )
 
 
 SPEC: list[tuple[dict[str, Any], str]] = [
-    ({"mounts": {}}, "mounts: object instead of an array; write [ … ]"),
-    ({"mounts": "x"}, "mounts: string instead of an array; write [ … ]"),
-    ({"mounts": 1.5}, "mounts: number instead of an array; write [ … ]"),
-    ({"mounts": True}, "mounts: boolean instead of an array; write [ … ]"),
-    ({"mounts": [{}, []]}, "mounts[1]: array instead of an object; write { … }"),
-    ({"mounts": [None]}, "mounts[0]: null instead of an object; write { … }"),
+    ({"mounts": {}}, "mounts: object instead of an array; write [ … ]; ocishim explain OVL-RUN-08"),
+    ({"mounts": "x"}, "mounts: string instead of an array; write [ … ]; ocishim explain OVL-RUN-08"),
+    ({"mounts": 1.5}, "mounts: number instead of an array; write [ … ]; ocishim explain OVL-RUN-08"),
+    ({"mounts": True}, "mounts: boolean instead of an array; write [ … ]; ocishim explain OVL-RUN-08"),
+    ({"mounts": [{}, []]}, "mounts[1]: array instead of an object; write { … }; ocishim explain OVL-RUN-08"),
+    ({"mounts": [None]}, "mounts[0]: null instead of an object; write { … }; ocishim explain OVL-RUN-08"),
     ({"mounts": [entry(destination="ov")]},
      'mounts[0].destination: "ov" is not absolute; write the path inside the container, from /'),
     ({"mounts": [entry(destination=None)]},
      "mounts[0].destination: missing; write the path inside the container, from /"),
-    ({"mounts": [entry(destination=["/ov"])]}, 'mounts[0].destination: array instead of a string; write "…"'),
+    ({"mounts": [entry(destination=["/ov"])]}, 'mounts[0].destination: array instead of a string; write "…"; '
+     'ocishim explain OVL-RUN-08'),
     ({"mounts": [entry(destination="/a\0b")]},
      "mounts[0].destination: NUL in it; no path or option can hold it"),
-    ({"mounts": [entry(source=7)]}, 'mounts[0].source: number instead of a string; write "…"'),
-    ({"mounts": [entry(options="ro")]}, "mounts[0].options: string instead of an array; write [ … ]"),
+    ({"mounts": [entry(source=7)]}, 'mounts[0].source: number instead of a string; write "…"; '
+     'ocishim explain OVL-RUN-08'),
+    ({"mounts": [entry(options="ro")]}, "mounts[0].options: string instead of an array; write [ … ]; "
+     "ocishim explain OVL-RUN-08"),
     ({"mounts": [{"destination": "/ov", "type": "overlay"}]},
-     "mounts[0].options: overlay without lowerdir; add lowerdir=DIR[:DIR…]"),
+     "mounts[0].options: overlay without lowerdir; add lowerdir=DIR[:DIR…]; ocishim explain OVL-OPT-19"),
     ({"mounts": [entry("lowerdir=/a", uidMappings=[{}])]},
-     "mounts[0].uidMappings: id-mapped layers are not supported; chown a copy of the layers"),
+     "mounts[0].uidMappings: id-mapped layers are not supported; chown a copy of the layers; "
+     "ocishim explain OVL-UNS-03"),
     ({"mounts": [entry("lowerdir=/a", gidMappings=[{}])]},
-     "mounts[0].gidMappings: id-mapped layers are not supported; chown a copy of the layers"),
+     "mounts[0].gidMappings: id-mapped layers are not supported; chown a copy of the layers; "
+     "ocishim explain OVL-UNS-03"),
 ]  # fmt: skip
 
 
@@ -192,20 +200,25 @@ def test_a_wrong_spec_is_refused(spec: dict[str, object], message: str) -> None:
 
 #: Options and what is said about them behind "mounts[0].options", and the last word's index in between.
 OPTIONS: list[tuple[list[object], str]] = [
-    ([7], '[0]: number instead of a string; write "…"'),
-    ([None], ": overlay without lowerdir; add lowerdir=DIR[:DIR…]"),
+    ([7], '[0]: number instead of a string; write "…"; ocishim explain OVL-RUN-08'),
+    ([None], ": overlay without lowerdir; add lowerdir=DIR[:DIR…]; ocishim explain OVL-OPT-19"),
     (["lowerdir=/a\0"], "[0]: NUL in it; no path or option can hold it"),
     (["lowerdir=/\ud800"], "[0]: half a surrogate pair in it; write whole characters"),
-    (["upperdir=/u", "workdir=/w"], ": overlay without lowerdir; add lowerdir=DIR[:DIR…]"),
-    (["datadir+=/a"], ": overlay without lowerdir; add lowerdir=DIR[:DIR…]"),
-    (["lowerdir=/a", "upperdir=/u"], ": upperdir=/u without workdir; add workdir=DIR on the same filesystem"),
-    (["lowerdir=/a", "workdir=/w"], ": workdir=/w without upperdir; add upperdir=DIR, or remove it"),
+    (["upperdir=/u", "workdir=/w"], ": overlay without lowerdir; add lowerdir=DIR[:DIR…]; "
+     "ocishim explain OVL-OPT-19"),
+    (["datadir+=/a"], ": overlay without lowerdir; add lowerdir=DIR[:DIR…]; ocishim explain OVL-OPT-19"),
+    (["lowerdir=/a", "upperdir=/u"], ": upperdir=/u without workdir; add workdir=DIR on the same filesystem; "
+     "ocishim explain OVL-OPT-19"),
+    (["lowerdir=/a", "workdir=/w"], ": workdir=/w without upperdir; add upperdir=DIR, or remove it; "
+     "ocishim explain OVL-OPT-19"),
     (["lowerdir="], "[0]: lowerdir without a path; write lowerdir=DIR"),
     (["lowerdir"], "[0]: lowerdir without a path; write lowerdir=DIR"),
     (["lowerdir+="], "[0]: lowerdir+ without a path; write lowerdir+=DIR"),
     (["lowerdir=/a", "upperdir=\\"], "[1]: upperdir without a path; write upperdir=DIR"),
-    (["lowerdir=/a:"], "[0]: lowerdir=/a:: the list ends with a colon; write DIR:DIR, and \\: in a name"),
-    (["lowerdir=/a:::/b"], "[0]: lowerdir=/a:::/b: empty path in the list; write DIR:DIR, and \\: in a name"),
+    (["lowerdir=/a:"], "[0]: lowerdir=/a:: the list ends with a colon; write DIR:DIR, and \\: in a name; "
+     "ocishim explain OVL-OPT-09"),
+    (["lowerdir=/a:::/b"], "[0]: lowerdir=/a:::/b: empty path in the list; write DIR:DIR, and \\: in a name; "
+     "ocishim explain OVL-OPT-09"),
     (["lowerdir=/a", "lowerdir=/b"],
      "[1]: lowerdir besides other lower layers; join them with : or use lowerdir+"),
     (["datadir+=/a", "lowerdir+=/b"],
@@ -213,39 +226,49 @@ OPTIONS: list[tuple[list[object], str]] = [
     ([*RW, "upperdir=/x"], "[3]: second upperdir; keep one of the two"),
     ([*RW, "workdir=/w"], "[3]: second workdir; keep one of the two"),
     (["lowerdir=/a", "b"],
-     '[1]: unknown overlay option "b"; remove it, or write : between layers and \\, for a comma in a path'),
+     '[1]: unknown overlay option "b"; remove it, or write : between layers and \\, for a comma in a path; '
+     'ocishim explain OVL-OPT-25'),
     (["lowerdir=/a,/b"],
-     '[0]: unknown overlay option "/b"; remove it, or write : between layers and \\, for a comma in a path'),
-    (["lowerdir=/a", "=b"], '[1]: unknown overlay option "=b"; remove it'),
-    (["lowerdr=/a"], '[0]: unknown overlay option "lowerdr=/a"; write lowerdir='),
-    ([" lowerdir=/a"], '[0]: unknown overlay option " lowerdir=/a"; write lowerdir='),
-    (["lowerdir=/a", "user_xattr"], '[1]: unknown overlay option "user_xattr"; write userxattr'),
-    (["lowerdir=/a", "mode=0755"], '[1]: unknown overlay option "mode=0755"; remove it'),
-    (["lowerdir=/a", "ro=1"], '[1]: unknown overlay option "ro=1"; write ro'),
+     '[0]: unknown overlay option "/b"; remove it, or write : between layers and \\, for a comma in a path; '
+     'ocishim explain OVL-OPT-25'),
+    (["lowerdir=/a", "=b"], '[1]: unknown overlay option "=b"; remove it; ocishim explain OVL-OPT-25'),
+    (["lowerdr=/a"], '[0]: unknown overlay option "lowerdr=/a"; write lowerdir=; ocishim explain OVL-OPT-25'),
+    ([" lowerdir=/a"], '[0]: unknown overlay option " lowerdir=/a"; remove the blank before it; '
+     'ocishim explain OVL-OPT-25'),
+    (["lowerdir=/a", "user_xattr"], '[1]: unknown overlay option "user_xattr"; write userxattr; '
+     'ocishim explain OVL-OPT-25'),
+    (["lowerdir=/a", "mode=0755"], '[1]: unknown overlay option "mode=0755"; remove it; '
+     'ocishim explain OVL-OPT-25'),
+    (["lowerdir=/a", "ro=1"], '[1]: unknown overlay option "ro=1"; write ro; ocishim explain OVL-OPT-25'),
     (["lowerdir=/a", "context"],
      '[1]: unknown overlay option "context"; '
-     "remove it, or write : between layers and \\, for a comma in a path"),
+     "remove it, or write : between layers and \\, for a comma in a path; ocishim explain OVL-OPT-25"),
     (["lowerdir=/a", "a\nb"],
      '[1]: unknown overlay option "a\\nb"; '
-     "remove it, or write : between layers and \\, for a comma in a path"),
+     "remove it, or write : between layers and \\, for a comma in a path; ocishim explain OVL-OPT-25"),
     (["lowerdir=/a", "idmap"],
-     '[1]: "idmap": id-mapped layers are not supported; chown a copy of the layers'),
+     '[1]: "idmap": id-mapped layers are not supported; chown a copy of the layers; '
+     'ocishim explain OVL-UNS-03'),
     (["lowerdir=/a", "context=a", "context=b"],
      '[2]: second "context" with another value; keep one of the two'),
-    (["lowerdir=/a", "userxattr=on"], '[1]: "userxattr=on": userxattr takes no value; write userxattr'),
-    (["lowerdir=/a", "index"], '[1]: "index" is none of on, off; write index=on'),
-    (["lowerdir=/a", "xino=yes"], '[1]: "xino=yes" is none of on, off, auto; write xino=on'),
+    (["lowerdir=/a", "userxattr=on"], '[1]: "userxattr=on": userxattr takes no value; write userxattr; '
+     'ocishim explain OVL-OPT-25'),
+    (["lowerdir=/a", "index"], '[1]: "index" is none of on, off; write index=on; ocishim explain OVL-OPT-25'),
+    (["lowerdir=/a", "xino=yes"], '[1]: "xino=yes" is none of on, off, auto; write xino=on; '
+     'ocishim explain OVL-OPT-25'),
     (["lowerdir=/a", "xino=on", "xino=off"], '[2]: "xino=off" contradicts xino=on; keep one of the two'),
     (["lowerdir=/a", "ro", "rw"], '[2]: "rw" contradicts an earlier option; keep one of the two'),
     (["lowerdir=/a", "exec", "noexec"], '[2]: "noexec" contradicts an earlier option; keep one of the two'),
     (["lowerdir=/a", "noatime", "relatime"], ": noatime and relatime contradict each other; keep one"),
     ([*RW, "userxattr", "metacopy=on"],
-     ": userxattr and metacopy=on contradict each other; keep one of the two"),
+     ": userxattr and metacopy=on contradict each other; keep one of the two; ocishim explain OVL-OPT-07"),
     ([*RW, "volatile", "fsync=strict"],
-     ": volatile and fsync=strict contradict each other; keep one of the two"),
+     ": volatile and fsync=strict contradict each other; keep one of the two; ocishim explain OVL-OPT-07"),
     (["lowerdir=/a", "volatile"], ": volatile means nothing without upperdir; remove it"),
     (["lowerdir=/a", "index=on"], ": index=on means nothing without upperdir; remove it"),
-    ([f"lowerdir+=/{n}" for n in range(501)], ": 501 lower layers; the kernel takes 500 at most"),
+    ([f"lowerdir+=/{n}" for n in range(501)],
+     ": 501 lower layers: the kernel takes 500; merge some of the layers; "
+     "ocishim explain OVL-OPT-02"),
 ]  # fmt: skip
 
 
@@ -262,6 +285,7 @@ def test_options_that_the_kernel_refuses_together_are_refused(one: str, other: s
     with pytest.raises(SpecError) as refusal:
         find(entry(*RW, other, one))
 
-    assert f"mounts[0].options: {one} and {other} contradict each other; keep one of the two" == str(
-        refusal.value
+    assert (
+        f"mounts[0].options: {one} and {other} contradict each other; keep one of the two; "
+        "ocishim explain OVL-OPT-07" == str(refusal.value)
     )

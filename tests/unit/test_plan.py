@@ -1,85 +1,16 @@
-"""The decision about each overlay: backends, layers that make none, overlays that disturb each other."""
+"""The decision about each overlay: which backends, and overlays that disturb each other."""
 
-import errno
 from collections.abc import Sequence
 
 import pytest
+from unit.steps import RW, make, overlays
 
 from ocishim import overlay, plan
 from ocishim.errors import SpecError
-from ocishim.probe.layer import Layer
+from ocishim.probe.here import Here
+from ocishim.probe.marks import Mark
 
-RW = ("lowerdir=/a", "upperdir=/u", "workdir=/w")
-
-
-def overlays(*entries: Sequence[str]) -> list[overlay.OverlayMount]:
-    """Make overlays of these options."""
-    return overlay.find(
-        {
-            "mounts": [
-                {"destination": f"/{n}", "type": "overlay", "options": [*o]} for n, o in enumerate(entries)
-            ]
-        }
-    )
-
-
-def layers(mount: overlay.OverlayMount) -> list[Layer]:
-    """Make the layers of an overlay as if each were a directory of its own on one file system."""
-    named = [("upperdir", mount.upper), ("workdir", mount.work)] if mount.upper else []
-    named += [("lowerdir", path) for path in mount.lower] + [("datadir", path) for path in mount.data]
-    return [Layer(role, path, path, 1, hash(path), 1) for role, path in named]
-
-
-def make(mode: str, *entries: Sequence[str]) -> list[plan.Step]:
-    """Decide about overlays of these options."""
-    mounts = overlays(*entries)
-    return plan.make(mounts, [layers(mount) for mount in mounts], mode)
-
-
-NO_FUSE = "what only the kernel does"
-
-
-@pytest.mark.parametrize(
-    ("word", "fuse"),
-    [
-        ("userxattr", []),
-        ("default_permissions", []),
-        ("volatile", ["volatile"]),
-        ("fsync=volatile", ["volatile"]),
-        ("fsync=auto", []),
-        ("fsync=ordered", []),
-        ("fsync=strict", NO_FUSE),
-        ("redirect_dir=off", ["redirect_dir=off"]),
-        ("redirect_dir=nofollow", ["redirect_dir=off"]),
-        ("redirect_dir=follow", NO_FUSE),
-        ("redirect_dir=on", NO_FUSE),
-        ("index=off", []),
-        ("index=on", NO_FUSE),
-        ("metacopy=off", []),
-        ("metacopy=on", NO_FUSE),
-        ("nfs_export=off", []),
-        ("nfs_export=on", NO_FUSE),
-        ("uuid=off", []),
-        ("uuid=null", []),
-        ("uuid=auto", []),
-        ("uuid=on", NO_FUSE),
-        ("verity=off", []),
-        ("verity=on", NO_FUSE),
-        ("verity=require", NO_FUSE),
-        ("xino=off", []),
-        ("xino=auto", []),
-        ("xino=on", NO_FUSE),
-        ("override_creds", NO_FUSE),
-        ("nooverride_creds", NO_FUSE),
-        ("datadir+=/d", NO_FUSE),
-    ],
-)
-def test_auto_takes_fuse_overlayfs_only_where_it_does_what_is_asked(word: str, fuse: list[str] | str) -> None:
-    expected = (("kernel",), []) if fuse == NO_FUSE else (("kernel", "fuse"), fuse)
-
-    [step] = make("auto", [*RW, word])
-
-    assert expected == (step.backends, step.fuse)
+BACKEND = 'annotations["dev.ocishim/backend"]'
 
 
 @pytest.mark.parametrize(
@@ -91,14 +22,20 @@ def test_a_mode_is_a_choice_of_backends(mode: str, backends: tuple[str, ...]) ->
     assert backends == step.backends
 
 
+def test_a_rejected_candidate_is_no_backend_but_stays() -> None:
+    [step] = make("auto", [*RW, "index=on"])
+
+    assert step.backends == ("kernel",)
+    assert [each.backend for each in step.candidates] == ["kernel", "fuse"]
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
         (RW, "overlay on /0: lower /a, upper /u (kernel/fuse)"),
         (["lowerdir=/a:/b\\:1", "ro"], "overlay on /0: lower /a:/b\\:1 (kernel/fuse, ro)"),
-        ([*RW, "userxattr", "xino=on", "nodev"],
-         "overlay on /0: lower /a, upper /u (kernel, userxattr, xino=on, nodev)"),
-        (["lowerdir=/a::/d"], "overlay on /0: lower /a, data /d (kernel, xino=auto)"),
+        ([*RW, "xino=on", "nodev"], "overlay on /0: lower /a, upper /u (kernel, nodev)"),
+        (["lowerdir=/a::/d"], "overlay on /0: lower /a, data /d (kernel)"),
         (["lowerdir=" + ":".join(f"/{n}" for n in range(9))],
          "overlay on /0: lower /0:/1:/2:… 5 more …:/8 (kernel/fuse)"),
     ],
@@ -110,6 +47,25 @@ def test_a_step_describes_itself(words: Sequence[str], expected: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "backend", "expected"),
+    [
+        ([*RW, "userxattr", "xino=auto", "nodev"], "kernel",
+         "overlay on /0: lower /a, upper /u (kernel, userxattr, xino=auto, nodev)"),
+        (["lowerdir=/a::/d"], "kernel", "overlay on /0: lower /a, data /d (kernel, xino=auto)"),
+        ([*RW, "userxattr", "volatile", "ro"], "fuse",
+         "overlay on /0: lower /a, upper /u (fuse, volatile, ro)"),
+    ],
+)  # fmt: skip
+def test_a_step_describes_what_a_candidate_would_do(
+    words: Sequence[str], backend: str, expected: str
+) -> None:
+    [step] = make("auto", words)
+    [by] = [each for each in step.candidates if each.backend == backend]
+
+    assert expected == step.describe(by)
+
+
+@pytest.mark.parametrize(
     ("words", "is_needed"), [(RW, False), (["lowerdir=/a"], True), (["lowerdir=/a:/b"], False)]
 )
 def test_a_single_lower_without_upper_needs_a_second_one(words: Sequence[str], is_needed: bool) -> None:
@@ -118,96 +74,32 @@ def test_a_single_lower_without_upper_needs_a_second_one(words: Sequence[str], i
     assert is_needed == step.needs_empty_lower
 
 
-def upper(
-    path: str, device: int = 1, inode: int = 0, mount: int = 1, errno: int = 0, read_only: bool = False
-) -> Layer:
-    return Layer("upperdir", path, path, device, inode or hash(path), mount, errno, read_only)
+def test_a_scratch_version_has_all_lower_layers_and_one_more() -> None:
+    [step] = make("kernel", ["lowerdir=/a:/b::/d", "upperdir=/u", "workdir=/w", "nosuid"])
 
+    scratch = step.scratch("/w/s/upper", "/w/s/work", "/l")
 
-def work(
-    path: str, device: int = 1, inode: int = 0, mount: int = 1, errno: int = 0, read_only: bool = False
-) -> Layer:
-    return Layer("workdir", path, path, device, inode or hash(path), mount, errno, read_only)
-
-
-def lower(path: str, role: str = "lowerdir", device: int = 1, inode: int = 0, errno: int = 0) -> Layer:
-    return Layer(role, path, path, device, inode or hash(path), errno=errno)
-
-
-@pytest.mark.parametrize(
-    "its",
-    [
-        [upper("/u"), work("/w"), lower("/a"), lower("/b")],
-        [upper("/a/u"), work("/a/w"), lower("/a")],  # ovl_check_overlapping_layers looks at lower layers only
-        [upper("/u"), work("/w"), lower("/u/x", device=2)],
-        [upper("/x"), work("/xy"), lower("/xyz")],
-        [lower("/a"), lower("/b", inode=hash("/a"), device=2)],
-        [lower("/ab"), lower("/a")],
-        [lower("/")],
-    ],
-    ids=lambda its: ":".join(f"{one.path}@{one.device}" for one in its),
-)
-def test_separate_layers_make_an_overlay(its: list[Layer]) -> None:
-    plan.check_layers("mounts[1]", its)
-
-
-LAYERS = [
-    (
-        [upper("/u", read_only=True), work("/w", read_only=True), lower("/a")],
-        "upperdir=/u: its file system is mounted read-only; "
-        "remount it rw, or leave upperdir and workdir out for a read-only overlay",
-    ),
-    ([lower("/a"), lower("/b", errno=errno.ENOENT)],
-     "lowerdir=/b: does not exist; create it, or correct the path"),
-    ([lower("/a", errno=errno.ENOTDIR)], "lowerdir=/a: is not a directory; name a directory"),
-    ([upper("/u", errno=errno.EACCES), work("/w")],
-     "upperdir=/u: EACCES, access refused; let ocishim's user read it"),
-    ([lower("/a", errno=errno.EIO)], "lowerdir=/a: EIO, input/output error; create it, or correct the path"),
-    ([upper("/u"), work("/u")], "workdir=/u is upperdir itself; give it a directory of its own"),
-    ([upper("/u"), work("/u/w")], "workdir=/u/w lies inside upperdir=/u; move it beside it"),
-    ([upper("/w/u"), work("/w")], "upperdir=/w/u lies inside workdir=/w; move it beside it"),
-    ([upper("/u"), work("/w", device=2)],
-     "workdir=/w and upperdir=/u are on different filesystems; put both under one mount"),
-    ([upper("/u"), work("/w", mount=2)],
-     "workdir=/w and upperdir=/u are on different mounts of one filesystem; put both under one mount"),
-    ([lower("/a"), lower("/b"), lower("/a")],
-     "lowerdir=/a is the same directory as lowerdir=/a; name each layer once"),
-    ([lower("/a"), lower("/b", inode=hash("/a"))],
-     "lowerdir=/b is the same directory as lowerdir=/a; name each layer once"),
-    ([upper("/u"), work("/w"), lower("/u")],
-     "lowerdir=/u is the same directory as upperdir=/u; name each layer once"),
-    ([lower("/a/b/c"), lower("/a")],
-     "lowerdir=/a/b/c lies inside lowerdir=/a; overlapping layers cannot be told apart; use separate trees"),
-    ([lower("/a"), lower("/a/d", role="datadir")],
-     "datadir=/a/d lies inside lowerdir=/a; overlapping layers cannot be told apart; use separate trees"),
-    ([lower("/"), lower("/a")],
-     "lowerdir=/a lies inside lowerdir=/; overlapping layers cannot be told apart; use separate trees"),
-    ([upper("/u"), work("/w"), lower("/w/x")],
-     "lowerdir=/w/x lies inside workdir=/w; overlapping layers cannot be told apart; use separate trees"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("its", "message"), LAYERS, ids=[message for _, message in LAYERS])
-def test_layers_that_cannot_make_an_overlay_are_refused(its: list[Layer], message: str) -> None:
-    with pytest.raises(SpecError) as refusal:
-        plan.check_layers("mounts[1]", its)
-
-    assert f"mounts[1]: {message}" == str(refusal.value)
+    assert scratch.describe() == "overlay on /0: lower /a:/b:/l, data /d, upper /w/s/upper (, nosuid)"
+    assert (scratch.work, [layer.path for layer in scratch.read]) == ("/w/s/work", ["/a", "/b", "/d"])
+    assert (step.upper, step.work, step.lower) == ("/u", "/w", ["/a", "/b"])
 
 
 TOGETHER = [
     ([RW, ["lowerdir=/b", "upperdir=/u", "workdir=/x"]],
-     "mounts[1]: upperdir=/u: mounts[0] writes to it too; "
-     "give each overlay an upperdir and workdir of its own"),
+     "mounts[1]: upperdir=/u is written to by mounts[0]; give each overlay an upperdir and workdir of its "
+     "own, and lower layers that nobody writes to; ocishim explain OVL-RUN-16"),
     ([RW, ["lowerdir=/b", "upperdir=/x", "workdir=/w"]],
-     "mounts[1]: workdir=/w: mounts[0] writes to it too; "
-     "give each overlay an upperdir and workdir of its own"),
+     "mounts[1]: workdir=/w is written to by mounts[0]; give each overlay an upperdir and workdir of its "
+     "own, and lower layers that nobody writes to; ocishim explain OVL-RUN-16"),
     ([RW, ["lowerdir=/b", "upperdir=/w", "workdir=/x"]],
-     "mounts[1]: upperdir=/w: mounts[0] writes to it too; "
-     "give each overlay an upperdir and workdir of its own"),
+     "mounts[1]: upperdir=/w is written to by mounts[0]; give each overlay an upperdir and workdir of its "
+     "own, and lower layers that nobody writes to; ocishim explain OVL-RUN-16"),
     ([["lowerdir=/b:/u"], RW],
-     "mounts[0]: lowerdir=/u: mounts[1] writes to it: changes under an overlay are undefined; "
-     "read from a directory that nobody changes"),
+     "mounts[0]: lowerdir=/u is written to by mounts[1]; give each overlay an upperdir and workdir of its "
+     "own, and lower layers that nobody writes to; ocishim explain OVL-RUN-16"),
+    ([["lowerdir=/b::/w"], RW],
+     "mounts[0]: datadir=/w is written to by mounts[1]; give each overlay an upperdir and workdir of its "
+     "own, and lower layers that nobody writes to; ocishim explain OVL-RUN-16"),
 ]  # fmt: skip
 
 
@@ -227,10 +119,11 @@ def test_overlays_may_share_what_they_only_read() -> None:
 
 FUSE = [
     ("xino=on",
-     "mounts[0].options: xino=on, which fuse-overlayfs cannot do; take --overlay kernel, or remove it"),
+     "mounts[0]: xino=on, which fuse-overlayfs cannot do; take --overlay kernel, or remove it; "
+     "ocishim explain OVL-OPT-20"),
     ("datadir+=/d",
-     "mounts[0].options: data-only lower layers, which fuse-overlayfs cannot do; "
-     "take --overlay kernel, or remove it"),
+     "mounts[0]: data-only lower layers, which fuse-overlayfs cannot do; "
+     "take --overlay kernel, or remove it; ocishim explain OVL-OPT-20"),
 ]  # fmt: skip
 
 
@@ -242,9 +135,115 @@ def test_fuse_that_is_asked_for_what_it_cannot_do_is_refused(word: str, message:
     assert message == str(refusal.value)
 
 
-def test_runsc_needs_fuse_without_write_back_cache() -> None:
-    mounts = overlays([*RW, "volatile"])
+def test_where_no_backend_is_left_the_reasons_of_all_are_told() -> None:
+    mark = Mark("metacopy", "user.overlay.metacopy", "lowerdir", "/a/file")
 
-    [step] = plan.make(mounts, [layers(mounts[0])], "fuse", "runsc")
+    with pytest.raises(SpecError) as refusal:
+        make("auto", RW, marks=[mark])
 
-    assert step.fuse == ["volatile", "writeback=0"]
+    assert str(refusal.value) == (
+        "mounts[0]: lowerdir=/a/file was written with user.overlay.metacopy, which this mount does not "
+        "follow: files would be unreadable or zeros; nor by fuse-overlayfs: lowerdir=/a/file has "
+        "user.overlay.metacopy, which fuse-overlayfs does not know (OVL-FUS-14); mount with metacopy=on and "
+        "redirect_dir=on as the layer was written, or copy it out of such a mount; ocishim explain OVL-LOW-22"
+    )
+
+
+def test_a_forced_backend_is_taken_for_its_destination_only() -> None:
+    steps = make(
+        "auto",
+        RW,
+        ["lowerdir=/b"],
+        ["lowerdir=/c"],
+        ["lowerdir=/d"],
+        forced={"/0": "kernel", "/1": "fuse", "/3": "auto"},
+    )
+
+    assert [step.backends for step in steps] == [
+        ("kernel",),
+        ("fuse",),
+        ("kernel", "fuse"),
+        ("kernel", "fuse"),
+    ]
+
+
+def test_a_forced_backend_overrides_the_mode() -> None:
+    steps = make("fuse", RW, ["lowerdir=/b"], forced={"/1": "auto"})
+
+    assert [step.backends for step in steps] == [("fuse",), ("kernel", "fuse")]
+
+
+def test_a_forced_backend_that_cannot_is_refused() -> None:
+    with pytest.raises(SpecError) as refusal:
+        make("auto", [*RW, "redirect_dir=on"], here=Here(is_initial=False), forced={"/0": "kernel"})
+
+    assert str(refusal.value) == (
+        "mounts[0]: redirect_dir=on needs trusted.overlay xattrs, which a user namespace cannot write; "
+        "remove the option in a user namespace, or run as root of the host; ocishim explain OVL-OPT-23"
+    )
+
+
+def at(*destinations: str) -> list[dict[str, object]]:
+    """Make entries of overlays on these destinations."""
+    return [{"destination": path, "type": "overlay", "options": ["lowerdir=/l"]} for path in destinations]
+
+
+FORCED: list[tuple[list[str], str, dict[str, str]]] = [
+    (["/ov"], "/ov=fuse", {"/ov": "fuse"}),
+    (["/ov", "/b"], "/ov=fuse,/b=kernel", {"/ov": "fuse", "/b": "kernel"}),
+    (["/ov", "/b"], " /ov=auto , /b=kernel ", {"/ov": "auto", "/b": "kernel"}),
+    (["/ov"], "/ov=fuse,/ov=fuse", {"/ov": "fuse"}),
+    (["/a,b"], "/a\\,b=fuse", {"/a,b": "fuse"}),
+    (["/a=b"], "/a=b=kernel", {"/a=b": "kernel"}),
+    (["/a\\b"], "/a\\\\b=kernel", {"/a\\b": "kernel"}),
+    (["/größe 名"], "/größe 名=fuse", {"/größe 名": "fuse"}),
+]
+
+
+@pytest.mark.parametrize(("destinations", "text", "expected"), FORCED)
+def test_the_annotation_forces_a_backend_by_destination(
+    destinations: list[str], text: str, expected: dict[str, str]
+) -> None:
+    spec: dict[str, object] = {"mounts": at(*destinations), "annotations": {plan.BACKEND: text}}
+
+    assert expected == plan.forced(spec, overlay.find(spec))
+
+
+@pytest.mark.parametrize("annotations", [None, {}, {"other": "x"}, [], "x"])
+def test_without_the_annotation_nothing_is_forced(annotations: object) -> None:
+    assert plan.forced({"annotations": annotations}, overlays(RW)) == {}
+
+
+_WRITE = "write DESTINATION=kernel or =fuse, with commas between"
+#: The annotation, and the answer to it where there are overlays on /0 and /1.
+ANNOTATIONS = [
+    ("", f'{BACKEND}: ""; {_WRITE}'),
+    ("fuse", f'{BACKEND}: "fuse"; {_WRITE}'),
+    ("=fuse", f'{BACKEND}: "=fuse"; {_WRITE}'),
+    ("/0=", f'{BACKEND}: "/0="; {_WRITE}'),
+    ("/0=fuse,", f'{BACKEND}: ""; {_WRITE}'),
+    ("/0=fuse=", f'{BACKEND}: "/0=fuse="; {_WRITE}'),
+    ("/0=FUSE", f'{BACKEND}: "/0=FUSE"; {_WRITE}'),
+    ("/0= fuse", f'{BACKEND}: "/0= fuse"; {_WRITE}'),
+    ("/0=fuse;/1=fuse", f"{BACKEND}: no overlay on /0=fuse;/1; the overlays are on /0, /1"),
+    ("/2=fuse", f"{BACKEND}: no overlay on /2; the overlays are on /0, /1"),
+    ("/0/=fuse", f"{BACKEND}: no overlay on /0/; the overlays are on /0, /1"),
+    ("/0=fuse,/0=kernel", f"{BACKEND}: /0 twice, with different backends; keep one of the two"),
+    ("/0=fuse,/2\n=fuse", f"{BACKEND}: no overlay on /2\\n; the overlays are on /0, /1"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), ANNOTATIONS)
+def test_an_annotation_that_names_no_overlay_or_backend_is_refused(text: str, message: str) -> None:
+    with pytest.raises(SpecError) as refusal:
+        plan.forced({"annotations": {plan.BACKEND: text}}, overlays(RW, ["lowerdir=/b"]))
+
+    assert message == str(refusal.value)
+
+
+@pytest.mark.parametrize("value", [7, True, ["/0=fuse"], {"/0": "fuse"}])
+def test_an_annotation_that_is_no_string_is_refused(value: object) -> None:
+    with pytest.raises(SpecError) as refusal:
+        plan.forced({"annotations": {plan.BACKEND: value}}, overlays(RW))
+
+    assert f'{BACKEND}: not a string; write "DESTINATION=kernel" or "DESTINATION=fuse"' == str(refusal.value)

@@ -83,14 +83,21 @@ def test_without_a_word_it_is_the_first_of_the_settings_that_can_be_run(
 REFUSED = [
     ("none", "",
      "--runtime: runtime none: not installed: neither in PATH nor in /usr/local/sbin, /usr/local/bin, "
-     "/usr/sbin, /usr/bin, /sbin, /bin; install it, or give its path"),
-    ("{d}/none", "", "--runtime: runtime {d}/none: does not exist; give the path of a runtime"),
-    ("{d}/plain", "", "--runtime: runtime {d}/plain: not executable (mode 0644); give the path of a runtime"),
-    ("{d}/directory", "", "--runtime: runtime {d}/directory: not a regular file; give the path of a runtime"),
-    ("{d}/plain/x", "", "--runtime: runtime {d}/plain/x: is not a directory; give the path of a runtime"),
-    ("{d}/me", "", "--runtime: runtime {d}/me: this is ocishim itself; name runc, crun or runsc"),
-    ("", "{d}/none", "OCISHIM_RUNTIME: runtime {d}/none: does not exist; give the path of a runtime"),
-    ("", "", "low-level runtime: none of none, other is installed; install one, or name one with --runtime"),
+     "/usr/sbin, /usr/bin, /sbin, /bin; install it, or give its path; ocishim explain OVL-RUN-09"),
+    ("{d}/none", "", "--runtime: runtime {d}/none: does not exist; give the path of a runtime; "
+     "ocishim explain OVL-RUN-09"),
+    ("{d}/plain", "", "--runtime: runtime {d}/plain: not executable (mode 0644); give the path of a runtime; "
+     "ocishim explain OVL-RUN-09"),
+    ("{d}/directory", "", "--runtime: runtime {d}/directory: not a regular file; give the path of a runtime; "
+     "ocishim explain OVL-RUN-09"),
+    ("{d}/plain/x", "", "--runtime: runtime {d}/plain/x: is not a directory; give the path of a runtime; "
+     "ocishim explain OVL-RUN-09"),
+    ("{d}/me", "", "--runtime: runtime {d}/me: this is ocishim itself; name runc, crun or runsc; "
+     "ocishim explain OVL-RUN-09"),
+    ("", "{d}/none", "OCISHIM_RUNTIME: runtime {d}/none: does not exist; give the path of a runtime; "
+     "ocishim explain OVL-RUN-09"),
+    ("", "", "low-level runtime: none of none, other is installed; install one, or name one with --runtime; "
+     "ocishim explain OVL-RUN-09"),
 ]  # fmt: skip
 
 
