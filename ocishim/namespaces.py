@@ -1,6 +1,7 @@
 """The private mount namespace: what ocishim and the runtime see, and nobody else."""
 
 import os
+from errno import ENOSPC
 
 from . import linux
 from .errors import HostError, SyscallError
@@ -31,11 +32,10 @@ def enter_private(shared: "Sequence[str]" = ()) -> int:
             os.close(tree)
     except SyscallError as e:
         if e.syscall == "unshare" and e.errno == 1:
-            raise HostError(
-                "unshare(CLONE_NEWNS)",
-                f"EPERM: uid {os.geteuid()} has no CAP_SYS_ADMIN here, and an overlay needs it",
-                "run ocishim as root",
-            ) from None
+            from . import refusal
+
+            uid = os.geteuid()
+            raise refusal.host("OVL-KRN-15", "run ocishim as root" if uid else "", uid=uid) from None
         if e.syscall == "mount" and e.errno == 22:
             raise HostError(
                 "mount propagation of /",
@@ -52,8 +52,29 @@ def make_stage() -> str:
         flags = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
         linux.mount("tmpfs", STAGE, "tmpfs", flags, "mode=0755,size=64m")
     except SyscallError as e:
+        if e.errno == ENOSPC:
+            raise _full() from None
         raise HostError(f"tmpfs on {STAGE}", str(e), "is ocishim installed whole?") from None
     return STAGE
+
+
+def _full() -> HostError:
+    """Say that this namespace can have no more mounts."""
+    from . import refusal
+
+    with open("/proc/self/mountinfo", "rb") as table, open("/proc/sys/fs/mount-max", "rb") as limit:
+        count = table.read().count(b"\n")
+        return refusal.host("OVL-KRN-13", count=count, sysctl="fs.mount-max", limit=int(limit.read()))
+
+
+def detach(target: str) -> None:
+    """Unmount what is mounted there, also if its FUSE server does not answer. Raises SyscallError."""
+    try:
+        linux.umount(target, force=True)
+    except SyscallError as e:
+        if e.errno != 1:
+            raise
+        linux.umount(target)  # older kernels force nothing in a user namespace
 
 
 def bind_config(text: str, stage: str, config: str) -> None:

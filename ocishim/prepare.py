@@ -1,32 +1,38 @@
 """The overlays of a container, from the spec to a rewritten config.json that only the runtime sees."""
 
 import os
+from errno import ENOENT
 
-from . import namespaces, overlay, plan, rewrite
-from .errors import SpecError
-from .probe import layer
+from . import layers, namespaces, overlay, patience, plan, rewrite
+from .choice import Choice
+from .errors import ShimError, SpecError
+from .probe import here, layer, marks
 from .propagation import shared_sources
 from .stage import Stage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from .argv import Invocation
     from .bundle import Bundle
     from .overlay import OverlayMount
+    from .patience import Tell
     from .runtime import LowLevelRuntime
     from .settings import Settings
+    from .step import Step
 
 
 class Preparation:
     """What is to be done for a container: overlays to mount, and mounts that must go on reaching the host."""
 
-    __slots__ = ("shared", "steps")
+    __slots__ = ("here", "shared", "steps")
 
-    def __init__(self, steps: list[plan.Step], shared: list[str]) -> None:
+    def __init__(self, steps: "list[Step]", shared: list[str], here: here.Here) -> None:
         self.steps = steps
         self.shared = shared
+        self.here = here
 
 
 def decide(
@@ -47,13 +53,55 @@ def decide(
 
         if selinux.is_enabled():
             overlay.label(mounts, label)
-    layers = [layer.look(mount, found.directory) for mount in mounts]
-    steps = plan.make(mounts, layers, inv.overlay or settings.overlay, runtime.kind)
+    this = here.look()
+    forced = plan.forced(found.spec, mounts)
+    mode = inv.overlay or settings.overlay
+    steps = plan.make(mounts, look(mounts, found.directory, this), this, mode, forced, runtime.kind)
     if runtime.kind == "runsc":
         from . import gvisor
 
         gvisor.prepare(inv, runtime.settings, found, steps)
-    return Preparation(steps, shared_sources(found, (os.path.realpath(found.config), namespaces.STAGE)))
+    return Preparation(steps, shared_sources(found, (os.path.realpath(found.config), namespaces.STAGE)), this)
+
+
+def look(
+    mounts: "Sequence[OverlayMount]", directory: str, this: here.Here
+) -> list[tuple[list[layer.Layer], list[marks.Mark]]]:
+    """Look at all layers, and for marks in them. Raises HostError if a file system does not answer."""
+
+    def work(tell: "Tell") -> "Any":
+        return [_look_at(mount, directory, this, tell) for mount in mounts]
+
+    found = work(lambda _: None) if patience.is_needless() else patience.ask(work)
+    return [
+        ([layer.Layer(*fields) for fields in its], [marks.Mark(*fields) for fields in marked])
+        for its, marked in found
+    ]
+
+
+def _look_at(
+    mount: "OverlayMount", directory: str, this: here.Here, tell: "Tell"
+) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+    looked = []
+    for role, path in layer.named(mount):
+        tell(f"{mount.where}: {role}={path}")
+        looked.append(layer.look(role, path, directory))
+    _check_colons(mount, looked)
+    marked = [] if any(each.errno for each in looked) else marks.look(looked, this.is_initial)[0]
+    return [each.fields() for each in looked], [mark.fields() for mark in marked]
+
+
+def _check_colons(mount: "OverlayMount", looked: "Sequence[layer.Layer]") -> None:
+    """Refuse a lower layer that is missing because its name was split at a colon."""
+    lower = [each for each in looked if each.role == "lowerdir"]
+    for at, other in enumerate(lower[1:]):
+        one = lower[at]
+        whole = f"{one.path}:{other.written}"
+        if ENOENT in (one.errno, other.errno) and os.path.isdir(whole):
+            from . import refusal
+
+            missing = one if one.errno else other
+            raise refusal.of("OVL-OPT-04", mount.where, role="lowerdir", path=missing.path, other=whole)
 
 
 def overlays(
@@ -70,11 +118,41 @@ def overlays(
     _occupy_standard_descriptors()
     name = inv.words[inv.id_at] if inv.id_at >= 0 else "?"
     decided = decide(inv, runtime, settings, found, mounts)
-    locks = _lock(decided.steps)
-    stage = Stage(decided.shared, settings.fuse_overlayfs, name, locks)
+    locks = lock(decided.steps)
+    stage = Stage(decided.shared, settings, name, locks, decided.here)
     stage.check_free(decided.steps)
-    binds = [(step.mount, stage.mount(step)) for step in decided.steps]
+    choice = Choice(stage, settings)
+    binds = [(step.mount, choice.mount(step)) for step in decided.steps]
+    choice.clear()
     namespaces.bind_config(rewrite.spec(found.text, binds, runtime.kind), stage.path, found.config)
+
+
+def rehearse(settings: "Settings", decided: Preparation) -> list[str]:
+    """Find the backend for each overlay by trials, mounting nothing for good. Raises ShimError.
+
+    A child does it, since a private mount namespace cannot be left. What each candidate was rejected for is
+    put into it, as `overlays` would.
+    """
+
+    def work(_: "Tell") -> list[tuple[str, list[tuple[tuple[str, ...], list[str]]]]]:
+        stage = Stage([], settings, "plan", lock(decided.steps), decided.here)
+        stage.check_free(decided.steps)
+        choice = Choice(stage, settings)
+        found = []
+        for step in decided.steps:
+            chosen = choice.choose(step)
+            told = [(each.rejected.args if each.rejected else (), each.con) for each in step.candidates]
+            found.append((chosen.backend, told))
+        return found
+
+    chosen = []
+    limit = patience.LIMIT * (2 * len(decided.steps) + 1)
+    for step, (backend, told) in zip(decided.steps, patience.ask(work, limit), strict=True):
+        for candidate, (arguments, con) in zip(step.candidates, told, strict=True):
+            candidate.con = con
+            candidate.rejected = ShimError(*arguments) if arguments else None
+        chosen.append(backend)
+    return chosen
 
 
 def _occupy_standard_descriptors() -> None:
@@ -95,7 +173,7 @@ def _check_namespaces(spec: dict[str, object]) -> None:
             )
 
 
-def _lock(steps: "Sequence[plan.Step]") -> list[int]:
+def lock(steps: "Sequence[Step]") -> list[int]:
     """Keep others out of the upper and work directories; raise SpecError if one stays locked."""
     written = [layer for step in steps for layer in step.written]
     if not written:
@@ -104,5 +182,5 @@ def _lock(steps: "Sequence[plan.Step]") -> list[int]:
 
     locks, taken, by = holder.lock(written)
     if taken:
-        raise plan.in_use(steps, taken, by)
+        raise layers.in_use(steps, taken, by)
     return locks

@@ -30,7 +30,7 @@ class Runtime:
 class Settings:
     """The settings; `runtimes` in the order of the file, which is the order of preference."""
 
-    __slots__ = ("fuse_overlayfs", "overlay", "runtimes")
+    __slots__ = ("fuse_overlayfs", "overlay", "runtimes", "trial_cache")
 
     def __init__(
         self,
@@ -40,6 +40,8 @@ class Settings:
     ) -> None:
         self.overlay = overlay
         self.fuse_overlayfs = fuse_overlayfs
+        #: The directory where trials that went well are noted, "" for nowhere, None for the usual one.
+        self.trial_cache: str | None = None
         self.runtimes = runtimes or {"runc": Runtime(), "crun": Runtime(), "runsc": Runtime()}
 
 
@@ -77,12 +79,17 @@ def parse(text: str, path: str) -> Settings:
         data = tomltext.loads(text)
     except ValueError as e:
         raise HostError(f"settings {path}", f"not TOML: {e}", "correct it there") from None
-    _check_keys(path, data, ("overlay", "fuse_overlayfs", "runtimes"))
+    _check_keys(path, data, ("overlay", "fuse_overlayfs", "trial_cache", "runtimes"))
     settings = Settings()
     if "overlay" in data:
         settings.overlay = _one_of(f"{path}: overlay", data["overlay"], MODES)
     if "fuse_overlayfs" in data:
         settings.fuse_overlayfs = _text(f"{path}: fuse_overlayfs", data["fuse_overlayfs"])
+    if "trial_cache" in data:
+        directory = data["trial_cache"]
+        if directory != "" and _text(f"{path}: trial_cache", directory)[:1] != "/":
+            raise HostError(f"{path}: trial_cache", f'"{directory}" is relative', "write the whole path")
+        settings.trial_cache = str(directory)
     if "runtimes" in data:
         runtimes = _table(f"{path}: runtimes", data["runtimes"])
         if runtimes:
@@ -178,8 +185,16 @@ def _check_trust(path: str, file: int) -> None:
 def _check_owner(path: str, what: str, found: posix.stat_result, me: int) -> None:
     on = f"settings {path}" if what == path else f"settings {path}: directory {what}"
     sticky_directory = found.st_mode & 0o41000 == 0o41000
-    if found.st_uid not in (0, me):
+    if found.st_uid not in (0, me) and not _is_unmapped(found.st_uid):
         raise HostError(on, f"owned by uid {found.st_uid}, who may change it", f"chown root {what}")
     if found.st_mode & 0o022 and not sticky_directory:
         mode = found.st_mode & 0o7777
         raise HostError(on, f"others may write it (mode {mode:04o})", f"chmod go-w {what}")
+
+
+def _is_unmapped(uid: int) -> bool:
+    """Tell whether an owner cannot be seen from this user namespace: the host's root looks like nobody there.
+
+    Root of such a namespace has no more rights than the user who made it, for whom nothing is checked either.
+    """
+    return uid == 65534 and posix.stat("/proc/self/ns/user").st_ino != 0xEFFFFFFD

@@ -1,32 +1,36 @@
-"""Where overlays are attached in the private mount namespace, each by the first backend that can."""
+"""Where overlays are attached: the private mount namespace, by the kernel or by fuse-overlayfs."""
 
 import os
 
-from . import linux, namespaces
-from .errors import HostError, MountError
-from .plan import in_use
+from . import filesystems, namespaces
+from .errors import MountError
+from .layers import in_use
 from .probe import kmsg
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .plan import Step
+    from .candidate import Candidate
+    from .probe.here import Here
+    from .settings import Settings
+    from .step import Step
 
 
 class Stage:
     """A fresh private mount namespace with a tmpfs for mount points.
 
-    `fuse_overlayfs` is the program for FUSE overlays, `name` the container's id for its command line; it
-    keeps `locks` locked as long as it runs. Raises HostError if this process may not make namespaces.
+    `name` is the container's id for the command line of a FUSE server, which keeps `locks` locked as long as
+    it runs. Raises HostError if this process may not make namespaces.
     """
 
     def __init__(
-        self, shared: "Sequence[str]", fuse_overlayfs: str, name: str, locks: "Sequence[int]"
+        self, shared: "Sequence[str]", settings: "Settings", name: str, locks: "Sequence[int]", here: "Here"
     ) -> None:
-        self.fuse_overlayfs = fuse_overlayfs
+        self.settings = settings
         self.name = name
         self.locks = locks
+        self.here = here
         self.home = namespaces.enter_private(shared)
         self.path = namespaces.make_stage()
         self.kernel_log = kmsg.Watch()
@@ -42,41 +46,42 @@ class Stage:
         if found and self._is_busy(found[0].path) is not False:
             raise in_use(steps, *found)
 
-    def mount(self, step: "Step") -> str:
-        """Mount an overlay; give the path. Raises MountError with what each backend said."""
+    def target(self, step: "Step") -> str:
+        """Give the mount point of an overlay; it is there."""
         target = f"{self.path}/{step.mount.index}"
-        os.mkdir(target)
-        refusals: list[MountError | HostError] = []
-        for backend in step.backends:
-            if refusals and not _is_cured_by_fuse(refusals[0], self.kernel_log.said()):
-                break
-            try:
-                self._mount_by(backend, step, target)
-            except (MountError, HostError) as e:
-                refusals.append(e)
-            else:
-                return target
-        raise _all_of(step, refusals, self.kernel_log.said())
+        os.makedirs(target, exist_ok=True)
+        return target
 
-    def _mount_by(self, backend: str, step: "Step", target: str) -> None:
+    def attach(self, by: "Candidate", step: "Step", target: str, limit: int = 0) -> None:
+        """Mount an overlay by one backend, and look at what came up. Raises ShimError.
+
+        `limit` is the time of a FUSE server in seconds, 0 for any.
+        """
         from .probe import mounted
 
-        if backend == "kernel":
+        if by.backend == "kernel":
             from .drivers import kernel
 
-            kernel.mount(step, target, self._empty() if step.needs_empty_lower else "")
-            self._check_alone(step, target)
+            empty = self._empty() if step.needs_empty_lower else ""
+            kernel.mount(step, by, target, empty)
+            if mounted.is_refused(target) and any(layer.magic == filesystems.FUSE for layer in step.read):
+                namespaces.detach(target)
+                kernel.mount(step, by, target, empty)
+                by.con.append("a FUSE layer refuses the first access, so it is mounted twice")
+            self._check_alone(step, by, target)
         else:
             from .drivers import fuse
 
-            program = fuse.find(self.fuse_overlayfs, os.environ.get("PATH", ""))
-            fuse.mount(step, target, program, self.home, self.name, self.locks)
-        why, remedy = mounted.problem(step, target, backend)
+            program = fuse.find(self.settings.fuse_overlayfs, os.environ.get("PATH", ""))
+            server = fuse.Server(program, self.home, self.name, self.locks, limit)
+            fuse.mount(step, by, target, server)
+        why, remedy, page = mounted.problem(step, target, by.backend)
         if why:
-            linux.umount(target)
-            raise MountError(f"overlay on {step.mount.destination} ({backend})", why, remedy)
+            namespaces.detach(target)
+            what = step.mount.where if page else f"overlay on {step.mount.destination} ({by.backend})"
+            raise MountError(what, why, remedy, page)
 
-    def _check_alone(self, step: "Step", target: str) -> None:
+    def _check_alone(self, step: "Step", by: "Candidate", target: str) -> None:
         """Refuse an upperdir that is in use by a path that shows it to nobody (moved, or mounted over).
 
         The kernel then only logs a warning, and its log is the whole machine's: it is asked again.
@@ -84,11 +89,11 @@ class Stage:
         said = self.kernel_log.new() if step.upper else ""
         if "upperdir is in-use" not in said and "workdir is in-use" not in said:
             return
-        linux.umount(target)
+        namespaces.detach(target)
         for layer in step.written:
             if self._is_busy(layer.path):
                 raise in_use([step], layer, "another overlay, which has it by another path")
-        self._mount_by("kernel", step, target)
+        self.attach(by, step, target)
 
     def _is_busy(self, path: str) -> bool | None:
         from .probe import busy
@@ -98,24 +103,3 @@ class Stage:
     def _empty(self) -> str:
         os.makedirs(f"{self.path}/empty", exist_ok=True)
         return f"{self.path}/empty"
-
-
-def _all_of(step: "Step", refusals: "Sequence[MountError | HostError]", said: str) -> MountError:
-    """Make one error of what each backend said and of the kernel's log."""
-    from .findings import recognise
-
-    first, *others = refusals
-    why = first.why
-    if said and said not in why:
-        why += f" (kernel log: {said})"
-    finding = recognise(why)
-    page = f"ocishim explain {finding.id}" if finding else ""
-    why += "".join(f"; and {other.what}: {other.why}" for other in others)
-    remedy = "; ".join(filter(None, (first.remedy, page))) or "dmesg may say more"
-    return MountError(f"{step.mount.where}: {first.what}", why, remedy)
-
-
-def _is_cured_by_fuse(error: MountError | HostError, said: str) -> bool:
-    from .drivers import reason
-
-    return isinstance(error, MountError) and reason.is_cured_by_fuse(error.errno, f"{error.why} {said}")

@@ -111,11 +111,13 @@ class Host:
         self.directory = directory
         self.state = directory / "state"
         self.settings = directory / "config.toml"
-        self.settings.write_text(
-            '[runtimes.runc]\n[runtimes.crun]\n[runtimes.runsc]\nargs = ["--network=none"]\n'
-        )
+        self.set('[runtimes.runc]\n[runtimes.crun]\n[runtimes.runsc]\nargs = ["--network=none"]\n')
         self.prefix = f"t{uuid.uuid4().hex[:8]}"
         self.ids: list[tuple[str, str]] = []
+
+    def set(self, text: str, trial_cache: str = "") -> None:
+        """Write the settings; without a cache each overlay is tried first."""
+        self.settings.write_text(f'trial_cache = "{trial_cache}"\n{text}')
 
     def id(self, runtime: str) -> str:
         """Make up a container id; the container is deleted when the test ends."""

@@ -9,7 +9,8 @@ import os
 from errno import ECONNABORTED, ENOTCONN
 
 from .. import linux
-from ..errors import HostError, MountError, SyscallError, words
+from ..errors import MountError, SyscallError, words
+from ..namespaces import detach
 from .kernel import MS_FLAGS
 
 TYPE_CHECKING = False
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import NoReturn
 
-    from ..plan import Step
+    from ..candidate import Candidate
+    from ..step import Step
 
 #: Seconds that a server has to answer the first request.
 PATIENCE = 10.0
@@ -34,32 +36,47 @@ def find(program: str, path: str) -> str:
         candidate = f"{directory}/{program}" if directory else program
         if candidate[:1] == "/" and os.access(candidate, os.X_OK) and os.path.isfile(candidate):
             return candidate
-    raise HostError(program, "not installed", "install fuse-overlayfs, or take --overlay kernel")
+    from .. import refusal
+
+    raise refusal.host("OVL-FUS-04", program=program)
 
 
-def mount(step: "Step", target: str, program: str, home: int, name: str, locks: "Sequence[int]") -> None:
-    """Mount an overlay on `target`.
+class Server:
+    """What a fuse-overlayfs is started with.
 
-    `program` is fuse-overlayfs, `home` the mount namespace for its server, `name` the container's id for
-    its command line. `locks` stay locked as long as the server runs. Raises MountError or HostError.
+    `program` is its path, `home` the mount namespace for it, `name` the container's id for its command line.
+    `locks` stay locked as long as it runs, `limit` is its time in seconds, 0 for any.
     """
+
+    __slots__ = ("home", "limit", "locks", "name", "program")
+
+    def __init__(self, program: str, home: int, name: str, locks: "Sequence[int]", limit: int = 0) -> None:
+        self.program = program
+        self.home = home
+        self.name = name
+        self.locks = locks
+        self.limit = limit
+
+
+def mount(step: "Step", by: "Candidate", target: str, server: Server) -> None:
+    """Mount an overlay on `target`, with the options of `by`. Raises MountError or HostError."""
     device = _open_device()
     try:
         _mount(step, target, device)
         layers = _Layers(step)
         errors, errors_in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            argv = [program, "-f", "-o", f"fsname=ocishim:{_plain(name)}", "-o", _options(step, layers)]
-            argv.append(f"/dev/fd/{device}")
-            inherited = [device, errors, *layers.files, *locks]
-            group = _start(argv, inherited, errors_in, home)
+            argv = [server.program, "-f", "-o", f"fsname=ocishim:{_plain(server.name)}"]
+            argv += ["-o", _options(step, by, layers), f"/dev/fd/{device}"]
+            inherited = [device, errors, *layers.files, *server.locks]
+            group = _start(argv, inherited, errors_in, server)
             os.close(device)  # the server's copy alone keeps the connection up
             device = -1
-            why = _ask(target)
+            why = _ask(target, group)
             said, ignored = _said(errors)
-            unknown = [option for option in step.fuse if option in ignored]
+            unknown = [option for option in by.words if option in ignored]
             if unknown and not why:
-                linux.umount(target)
+                detach(target)
                 why = said = f"this release does not know {', '.join(unknown)}"
             if why:
                 _kill(group)
@@ -84,7 +101,8 @@ class _Layers:
         self.are_long = sum(len(os.fsencode(path)) + 1 for path in step.lower) > LONGEST_LIST
 
     def name(self, path: str) -> str:
-        if not self.are_long and not any(character in path for character in ':,\\"'):
+        is_ours = path.startswith("/proc/self/fd/")  # a descriptor that the server has not
+        if not is_ours and not self.are_long and not any(character in path for character in ':,\\"'):
             return path
         self.files.append(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
         return f"/proc/self/fd/{self.files[-1]}"
@@ -94,8 +112,10 @@ def _open_device() -> int:
     try:
         return os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
     except OSError as e:
+        from .. import refusal
+
         remedy = "modprobe fuse" if e.errno in (2, 19) else "let ocishim's user open /dev/fuse"
-        raise HostError("/dev/fuse", words(e.errno or 0), remedy) from None
+        raise refusal.host("OVL-FUS-01", remedy, path="/dev/fuse", errno=words(e.errno or 0)) from None
 
 
 def _mount(step: "Step", target: str, device: int) -> None:
@@ -116,20 +136,14 @@ def _mount(step: "Step", target: str, device: int) -> None:
         ) from None
 
 
-def _options(step: "Step", layers: _Layers) -> str:
-    if ":" in step.upper:
-        raise MountError(
-            f"fuse-overlayfs on {step.mount.destination}",
-            f"it splits upperdir={step.upper} at the colon",
-            "rename the directory, or take --overlay kernel",
-        )
+def _options(step: "Step", by: "Candidate", layers: _Layers) -> str:
     parts = ["lowerdir=" + ":".join(layers.name(path) for path in step.lower)]
     if step.upper:
         parts += [f"upperdir={layers.name(step.upper)}", f"workdir={layers.name(step.work)}"]
-    return ",".join([*parts, *step.fuse])
+    return ",".join([*parts, *by.words])
 
 
-def _start(argv: list[str], inherited: list[int], errors: int, home: int) -> int:
+def _start(argv: list[str], inherited: list[int], errors: int, server: Server) -> int:
     """Start the server as a child of init, with nothing of the engine's: no pipe, no terminal.
 
     Gives its process group.
@@ -141,14 +155,14 @@ def _start(argv: list[str], inherited: list[int], errors: int, home: int) -> int
     try:
         os.setsid()
         if os.fork() == 0:
-            _become_server(argv, inherited, errors, home)
+            _become_server(argv, inherited, errors, server)
     finally:
         os._exit(0)
 
 
-def _become_server(argv: list[str], inherited: list[int], errors: int, home: int) -> "NoReturn":
+def _become_server(argv: list[str], inherited: list[int], errors: int, server: Server) -> "NoReturn":
     try:
-        linux.setns(home, linux.CLONE_NEWNS)
+        linux.setns(server.home, linux.CLONE_NEWNS)
         os.chdir("/")
         null = os.open("/dev/null", os.O_RDWR)
         os.dup2(null, 0)
@@ -160,6 +174,10 @@ def _become_server(argv: list[str], inherited: list[int], errors: int, home: int
         kept = sorted((2, *inherited))
         for file, following in zip(kept, [*kept[1:], os.sysconf("SC_OPEN_MAX")], strict=True):
             os.closerange(file + 1, following)
+        if server.limit:
+            import _signal  # type: ignore[import-not-found]  # signal itself costs 3 ms
+
+            _signal.alarm(server.limit)  # it outlives execve
         os.execve(argv[0], argv, {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
     except OSError as e:
         why = str(e) if isinstance(e, SyscallError) else words(e.errno or 0)
@@ -167,7 +185,7 @@ def _become_server(argv: list[str], inherited: list[int], errors: int, home: int
     os._exit(1)
 
 
-def _ask(target: str) -> str:
+def _ask(target: str, group: int) -> str:
     """Ask for the root of the mount; say what is wrong if no answer comes, and the mount is gone then.
 
     A child asks. Once the server has read the question not even SIGKILL ends the wait for its answer, only
@@ -191,7 +209,8 @@ def _ask(target: str) -> str:
     ready, _, _ = select.select([done], [], [], PATIENCE)
     os.close(done)
     if not ready:
-        linux.umount(target)
+        _kill(group)
+        detach(target)
         os.waitpid(child, 0)
         return f"no answer within {PATIENCE:.3g} s"
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

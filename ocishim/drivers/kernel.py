@@ -1,7 +1,7 @@
 """The kernel's overlayfs: by the new mount API, by mount(2) where that is missing."""
 
 import os
-from errno import EBADF, EINVAL, ENOSYS, EPERM
+from errno import EBADF, EINVAL, ENOSYS, EOPNOTSUPP, EPERM
 
 from .. import linux
 from ..errors import MountError, SyscallError
@@ -11,7 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..plan import Step
+    from ..candidate import Candidate
+    from ..step import Step
 
     SetLayer = Callable[[int, str, str], None]
 
@@ -46,17 +47,17 @@ MS_FLAGS = {
 }
 
 
-def mount(step: "Step", target: str, empty: str) -> None:
-    """Mount an overlay on `target`; `empty` is an empty directory, the kernel's second lower if it needs one.
+def mount(step: "Step", by: "Candidate", target: str, empty: str) -> None:
+    """Mount an overlay on `target`, with the options of `by`.
 
-    Layers are given by descriptor (kernel 6.13 on: no escapes, no limits), else by string (6.8 on), else in
-    mount(2)'s data, and so too where mountinfo could not show them. Raises MountError with the kernel's
-    errno and, if it gave any, its words.
+    `empty` is an empty directory, the kernel's second lower if it needs one. Layers are given by descriptor
+    (kernel 6.13 on: no escapes, no limits), else by string (6.8 on), else in mount(2)'s data, as also where
+    mountinfo could not show them. Raises MountError with the kernel's errno and, if it gave any, its words.
     """
     lower = [*step.lower, empty] if step.needs_empty_lower else step.lower
     said = ""
     ways = (_layer_by_fd, _layer_by_string)
-    for set_layer in ways if _shown(step, lower) <= LONGEST_LINE else ():
+    for set_layer in ways if _has_new_options() and _shown(step, lower) <= LONGEST_LINE else ():
         try:
             context = linux.fsopen("overlay")
         except SyscallError as e:
@@ -64,7 +65,7 @@ def mount(step: "Step", target: str, empty: str) -> None:
                 break
             raise _refused(e, step, "") from None
         try:
-            _configure(step, lower, context, set_layer)
+            _configure(step, by, lower, context, set_layer)
             _attach(step, context, target)
             return
         except _NotThisWayError:
@@ -76,7 +77,16 @@ def mount(step: "Step", target: str, empty: str) -> None:
                 raise _refused(e, step, said) from None
         finally:
             os.close(context)
-    _mount_by_data(step, lower, target, said)
+    _mount_by_data(step, by, lower, target, said)
+
+
+def _has_new_options() -> bool:
+    """Tell whether overlay may know options one by one. Before 6.5 it logs them as wrong, all at once.
+
+    By the version: mount(2), which is taken instead, is right on every kernel.
+    """
+    major, minor = os.uname().release.split("-")[0].split(".")[:2]
+    return (int(major), int(minor)) >= (6, 5)
 
 
 def _shown(step: "Step", lower: list[str]) -> int:
@@ -90,11 +100,11 @@ class _NotThisWayError(Exception):
     """This kernel does not take layers in this way."""
 
 
-def _configure(step: "Step", lower: list[str], context: int, set_layer: "SetLayer") -> None:
+def _configure(step: "Step", by: "Candidate", lower: list[str], context: int, set_layer: "SetLayer") -> None:
     try:
         set_layer(context, "lowerdir+", lower[0])
     except SyscallError as e:
-        if e.errno in (EINVAL, EBADF):
+        if e.errno in (EINVAL, EBADF, EOPNOTSUPP):  # the last one before 6.5
             raise _NotThisWayError from None
         raise
     for path in lower[1:]:
@@ -105,7 +115,7 @@ def _configure(step: "Step", lower: list[str], context: int, set_layer: "SetLaye
         set_layer(context, "upperdir", step.upper)
         set_layer(context, "workdir", step.work)
     linux.fsconfig_string(context, "source", step.mount.source)
-    for name, value in (*step.options.items(), *step.mount.lsm.items()):
+    for name, value in (*by.options.items(), *step.mount.lsm.items()):
         if value:
             linux.fsconfig_string(context, name, value)
         else:
@@ -143,14 +153,14 @@ def _layer_by_string(context: int, key: str, path: str) -> None:
     linux.fsconfig_string(context, key, value)
 
 
-def _mount_by_data(step: "Step", lower: list[str], target: str, said: str) -> None:
+def _mount_by_data(step: "Step", by: "Candidate", lower: list[str], target: str, said: str) -> None:
     """Mount by mount(2); where its data would be cut, layers are named by descriptors in /proc/self/fd."""
     flags = 0
     for flag in step.mount.flags:
         flags |= MS_FLAGS[flag]
     layers = [*lower, *step.data, *((step.upper, step.work) if step.upper else ())]
     names = [escape(path) for path in layers]
-    data = _data(step, len(lower), names)
+    data = _data(step, by, len(lower), names)
     files: list[int] = []
     directory = os.open(".", os.O_PATH | os.O_CLOEXEC)
     try:
@@ -161,14 +171,15 @@ def _mount_by_data(step: "Step", lower: list[str], target: str, said: str) -> No
             short = [str(file) for file in files]
             # upperdir and workdir in full where they fit: mountinfo is where others look who uses them.
             lowers = len(lower) + len(step.data)
-            data = _data(step, len(lower), [*short[:lowers], *names[lowers:]])
+            data = _data(step, by, len(lower), [*short[:lowers], *names[lowers:]])
             if len(os.fsencode(data)) > LONGEST_DATA:
-                data = _data(step, len(lower), short)
+                data = _data(step, by, len(lower), short)
         if len(os.fsencode(data)) > LONGEST_DATA:
             raise MountError(
                 f"mount overlay on {step.mount.destination}",
-                f"{len(data)} bytes of options; this kernel takes {LONGEST_DATA} and cuts the rest",
+                f"{len(data)} bytes of options: the kernel takes {LONGEST_DATA}",
                 "merge some of the layers",
+                "OVL-OPT-02",
             )
         linux.mount(step.mount.source, target, "overlay", flags, data)
     except SyscallError as e:
@@ -179,12 +190,12 @@ def _mount_by_data(step: "Step", lower: list[str], target: str, said: str) -> No
             os.close(file)
 
 
-def _data(step: "Step", lowers: int, names: list[str]) -> str:
+def _data(step: "Step", by: "Candidate", lowers: int, names: list[str]) -> str:
     lower, data = names[:lowers], names[lowers : lowers + len(step.data)]
     parts = ["lowerdir=" + ":".join(lower) + "".join(f"::{name}" for name in data)]
     if step.upper:
         parts += [f"upperdir={names[-2]}", f"workdir={names[-1]}"]
-    parts += step.kernel_options
+    parts += by.words
     parts += [f'{name}="{value}"' for name, value in step.mount.lsm.items()]
     return ",".join(parts)
 

@@ -6,7 +6,7 @@ from ..errors import SyscallError, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..plan import Step
+    from ..step import Step
 
 #: Refusals that come from what the kernel's overlayfs cannot do here, and that fuse-overlayfs may cure:
 #: no overlay in the kernel, not permitted, a file system that cannot be a layer, stacked too deep.
@@ -25,9 +25,18 @@ _REMEDIES = {
 }
 
 
-def is_cured_by_fuse(errno: int, said: str) -> bool:
-    """Tell whether fuse-overlayfs may mount what the kernel refused so; `said` are the kernel's words."""
-    return errno in _CURED_BY_FUSE and not any(word in said for word in _PROTECTS)
+def is_cured_by_fuse(errno: int) -> bool:
+    """Tell whether fuse-overlayfs may mount what the kernel refused so."""
+    return errno in _CURED_BY_FUSE
+
+
+def protects(said: str) -> bool:
+    """Tell whether a refusal protects the data of upperdir; `said` are the kernel's words on that very mount.
+
+    Of a trial it never does, which has an upper layer of its own. The kernel's log is the whole machine's, so
+    words from it count only while the mount is made.
+    """
+    return any(word in said for word in _PROTECTS)
 
 
 def of_kernel(error: SyscallError, step: "Step", log: str) -> tuple[str, str]:

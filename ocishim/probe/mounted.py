@@ -1,12 +1,15 @@
 """What came up: a mount can succeed read-only, unreadable, or without an option that it was given."""
 
 import os
+from errno import EACCES
 
+from .. import filesystems
+from ..errors import words
 from ..mountinfo import parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..plan import Step
+    from ..step import Step
 
 #: Options that the kernel may drop although it mounts, and the values that must then be in effect.
 _DROPPED = {
@@ -21,30 +24,47 @@ _DROPPED = {
 }
 
 
-def problem(step: "Step", target: str, backend: str) -> tuple[str, str]:
-    """Say what is wrong with a fresh overlay and what to do; ("", "") if nothing is."""
+def problem(step: "Step", target: str, backend: str) -> tuple[str, str, str]:
+    """Say what is wrong with a fresh overlay, what to do, and the page; all "" if nothing is."""
     try:
         found = os.statvfs(target)
         with os.scandir(target) as entries:
             next(entries, None)
         if os.stat(target).st_dev == os.stat(os.path.dirname(target)).st_dev:
-            return "the mount did not take place", ""
+            return "the mount did not take place", "", ""
     except OSError as e:
-        return f"its root cannot be read: {os.strerror(e.errno or 0).lower()}", ""
+        fuse = [layer for layer in step.read if layer.magic == filesystems.FUSE]
+        if e.errno == EACCES and fuse:
+            return _finding("OVL-LOW-05", role=fuse[0].role, path=fuse[0].path, uid=os.geteuid())
+        return f"its root cannot be read: {words(e.errno or 0)}", "", ""
     if found.f_flag & os.ST_RDONLY and not step.mount.read_only:
-        return (
-            f"it came up read-only, since overlayfs cannot use workdir={step.work}",
-            "empty workdir and make it writable for root",
-        )
+        return _finding("OVL-OPT-16", path=step.work, errno="the kernel could not empty or fill it")
     if backend == "kernel":
         return _dropped(step, target)
-    return "", ""
+    return "", "", ""
 
 
-def _dropped(step: "Step", target: str) -> tuple[str, str]:
+def _finding(id_: str, **values: object) -> tuple[str, str, str]:
+    from .. import findings
+
+    finding = findings.get(id_)
+    return finding.message.format(**values), finding.remedy, id_
+
+
+def is_refused(target: str) -> bool:
+    """Tell whether the root of a fresh overlay answers EACCES, as over a FUSE layer not asked yet."""
+    try:
+        os.stat(f"{target}/.")
+        with os.scandir(target):
+            return False
+    except OSError as e:
+        return e.errno == EACCES
+
+
+def _dropped(step: "Step", target: str) -> tuple[str, str, str]:
     asked = {name: value for name, value in step.mount.options.items() if value in _DROPPED.get(name, ())}
     if not asked:
-        return "", ""
+        return "", "", ""
     with open("/proc/self/mountinfo", "rb") as file:
         text = file.read().decode("utf-8", "surrogateescape")
     [mount] = [mount for mount in parse(text) if mount.mount_point == target]
@@ -58,8 +78,8 @@ def _dropped(step: "Step", target: str) -> tuple[str, str]:
             shown = _default(name)
         if shown != value:
             word = f"{name}={value}" if value else name
-            return f"the kernel dropped {word}, these layers do not allow it", f"remove {word}"
-    return "", ""
+            return _finding("OVL-OPT-22", option=word)
+    return "", "", ""
 
 
 def _on_one_filesystem(step: "Step") -> bool:

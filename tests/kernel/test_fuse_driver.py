@@ -148,7 +148,7 @@ def _server(host: Host, script: str, mode: int = 0o755) -> pathlib.Path:
     program = host.directory / "fuse-overlayfs"
     program.write_text(f"#!/bin/busybox sh\nPATH=/usr/bin:/bin\n{script}\n")
     program.chmod(mode)
-    host.settings.write_text(f'fuse_overlayfs = "{program}"\n[runtimes.runc]\n')
+    host.set(f'fuse_overlayfs = "{program}"\n[runtimes.runc]\n')
     return program
 
 
@@ -176,8 +176,8 @@ def test_options_that_it_cannot_do_are_refused_by_name(host: Host, bundle: Bundl
     assert result == Result(
         1,
         "",
-        f"ocishim: mounts[1].options: {option}, which fuse-overlayfs cannot do; take --overlay kernel, or "
-        "remove it\n",
+        f"ocishim: mounts[1]: {option}, which fuse-overlayfs cannot do; take --overlay kernel, or "
+        "remove it; ocishim explain OVL-OPT-20\n",
     )
 
 
@@ -191,8 +191,8 @@ def test_data_only_layers_are_refused(host: Host, bundle: Bundle) -> None:
     assert result == Result(
         1,
         "",
-        "ocishim: mounts[1].options: data-only lower layers, which fuse-overlayfs cannot do; take --overlay "
-        "kernel, or remove it\n",
+        "ocishim: mounts[1]: data-only lower layers, which fuse-overlayfs cannot do; take --overlay "
+        "kernel, or remove it; ocishim explain OVL-OPT-20\n",
     )
 
 

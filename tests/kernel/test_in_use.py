@@ -10,7 +10,10 @@ from harness import OCISHIM, Bundle, Host, Result, wait_for
 from kernel import rungs
 
 MODES = ["kernel", "fuse"]
-REMEDY = "give each container its own upperdir and workdir, or end the first\n"
+REMEDY = (
+    "stop the other container or give this one directories of its own; find a leaked mount by its processes; "
+    "ocishim explain OVL-OPT-13\n"
+)
 
 
 @pytest.fixture(params=MODES)
@@ -68,7 +71,7 @@ def test_a_directory_that_a_container_has_is_refused(
     role = "upperdir" if options[1].endswith(taken) else "workdir"
     assert (result.status, result.out, result.err.count("\n")) == (1, "", 1)
     assert result.err.startswith(
-        f"ocishim: mounts[1]: {role}={one.directory}/{taken}: in use by container {name}, "
+        f"ocishim: mounts[1]: {role}={one.directory}/{taken} is in use by container {name}, "
     )
     assert result.err.endswith(f"; {REMEDY}")
 
@@ -93,7 +96,7 @@ def test_by_another_path_it_is_refused_too(
 
     path = one.directory if way == "symlink" else other
     assert (result.status, result.out) == (1, "")
-    assert result.err.startswith(f"ocishim: mounts[1]: upperdir={path}/upper: in use by container {name}, ")
+    assert result.err.startswith(f"ocishim: mounts[1]: upperdir={path}/upper is in use by container {name}, ")
 
 
 def test_when_the_first_is_gone_it_is_free_at_once(
@@ -134,7 +137,7 @@ def test_of_many_that_start_at_once_one_wins(host: Host, bundle: Bundle, first: 
     [winner] = [name for name, status in zip(names, statuses, strict=True) if status == 0]
     assert sorted(statuses) == [0, 1, 1, 1, 1]
     assert said.pop(winner) == ""
-    start = f"ocishim: mounts[1]: upperdir={bundle.directory}/upper: in use by container {winner}, "
+    start = f"ocishim: mounts[1]: upperdir={bundle.directory}/upper is in use by container {winner}, "
     assert [text for text in said.values() if not text.startswith(start) or text.count("\n") != 1] == []
 
 
@@ -181,7 +184,7 @@ def test_a_directory_that_the_host_has_is_refused(host: Host, bundle: Bundle, se
         result = rungs.run(host, bundle, mode=second)
 
     at = f"mounts[1]: upperdir={bundle.directory}/upper"
-    assert result == Result(1, "", f"ocishim: {at}: in use by pid {pid} (cat); {REMEDY}")
+    assert result == Result(1, "", f"ocishim: {at} is in use by pid {pid} (cat); {REMEDY}")
 
 
 def test_a_long_list_of_layers_hides_no_upperdir(host: Host, bundle: Bundle) -> None:
@@ -205,7 +208,7 @@ def test_a_long_list_of_layers_hides_no_upperdir(host: Host, bundle: Bundle) -> 
         assert host.bare("runc", "exec", name, "rm", "/ov/up").status == 0
         assert process.wait(20) == 0
     where = f"ocishim: mounts[1]: upperdir={bundle.directory}/upper"
-    assert result.err.startswith(f"{where}: in use by container {name}, ")
+    assert result.err.startswith(f"{where} is in use by container {name}, ")
 
 
 def test_an_upperdir_that_was_moved_while_in_use_is_refused(host: Host, bundle: Bundle) -> None:
@@ -223,8 +226,8 @@ def test_an_upperdir_that_was_moved_while_in_use_is_refused(host: Host, bundle: 
     assert result == Result(
         1,
         "",
-        f"ocishim: mounts[1]: upperdir={bundle.directory}/moved: in use by another overlay, which has it by "
-        "another path; give each container its own upperdir and workdir, or end the first\n",
+        f"ocishim: mounts[1]: upperdir={bundle.directory}/moved is in use by another overlay, which has it "
+        f"by another path; {REMEDY}",
     )
 
 
@@ -265,10 +268,10 @@ def test_an_overlay_with_volatile_is_not_made_twice_of_one_workdir(host: Host, b
     ]
 
     assert first == Result(0, "", "")
-    work = f"{bundle.directory}/work-upper"
     message = (
-        f"ocishim: mounts[1]: workdir={work}: an overlay with volatile was made of it: what upperdir holds "
-        "may be incomplete (OVL-OPT-17); take a new upperdir and workdir, or remove "
-        f"{work}/work/incompat/volatile\n"
+        f"ocishim: mounts[1]: upperdir={bundle.directory}/upper was mounted volatile before and may be "
+        f"incomplete: {bundle.directory}/work-upper/work/incompat/volatile exists; begin a new upper layer; "
+        "if you know that the data is whole, remove the mark; after EIO, sync and try again; "
+        "ocishim explain OVL-OPT-17\n"
     )
     assert again == [Result(1, "", message)] * 3

@@ -79,7 +79,9 @@ def test_the_wheel_installs_by_pipx_and_runs_an_overlay(host: Host, tmp_path: pa
     ran = shell(f"{installed} --runtime runc --root {tmp_path}/state run {bundle.path}", **environment)
     helped = shell(f"{installed} --help", **environment)
 
+    pages = sorted(path.name for path in (tmp_path / "pipx").glob("venvs/ocishim/share/man/man1/*"))
     assert version.out.startswith("ocishim version ")
+    assert {"ocishim.1", "ocishim-doctor.1", "ocishim-run.1"} <= {*pages}
     assert (ran, helped.status) == (Result(0, "x\n", ""), 0)
 
 

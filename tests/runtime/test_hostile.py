@@ -50,7 +50,7 @@ def test_a_misspelt_bundle_is_named(host: Host, tmp_path: pathlib.Path) -> None:
     result = host.run("runc", [OCISHIM, "--runtime", "runc", "run", "helo"], cwd=tmp_path)
 
     assert result == Result(
-        1, "", "ocishim: run helo: not a bundle: no config.json there; ocishim run BUNDLE\n"
+        1, "", "ocishim: helo: not a bundle: no config.json there; name a directory with one\n"
     )
 
 

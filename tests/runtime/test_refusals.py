@@ -67,6 +67,10 @@ def mounts(value: Any) -> Change:
     return change
 
 
+CORRECT = (
+    "correct the path, or make the directory; ocishim takes relative ones from the bundle; "
+    "ocishim explain OVL-LOW-21"
+)
 #: What is done to a good bundle, and the line that answers; B is the bundle's path.
 CASES: dict[str, tuple[Change, str]] = {
     "no config.json": (
@@ -75,67 +79,77 @@ CASES: dict[str, tuple[Change, str]] = {
     ),
     "not JSON": (
         text(b'{"mounts": [,]}'),
-        "B/config.json: not the JSON of a spec: no value, at line 1, column 13; correct it",
+        "B/config.json: not the JSON of a spec: no value, at line 1, column 13; correct it; "
+     "ocishim explain OVL-RUN-08",
     ),
-    "not an object": (text(b"[]"), "B/config.json: not a JSON object; a spec is { … }"),
+    "not an object": (text(b"[]"), "B/config.json: not a JSON object; a spec is { … }; "
+     "ocishim explain OVL-RUN-08"),
     "50 MB": (large, "B/config.json: 50 MiB; a spec has 16 MiB at most"),
-    "nested": (text(b"[" * 100_000), "B/config.json: not the JSON of a spec: nested too deep; correct it"),
+    "nested": (text(b"[" * 100_000), "B/config.json: not the JSON of a spec: nested too deep; correct it; "
+     "ocishim explain OVL-RUN-08"),
     "twice": (
         text(b'{"mounts": [], "mounts": []}'),
-        'B/config.json: not the JSON of a spec: key "mounts" stands twice in one object; correct it',
+        'B/config.json: not the JSON of a spec: key "mounts" stands twice in one object; correct it; '
+     'ocishim explain OVL-RUN-08',
     ),
-    "not UTF-8": (text(b'{"a": "\xff"}'), "B/config.json: not UTF-8 at byte 7; correct it"),
-    "mounts": (mounts({"a": 1}), "mounts: object instead of an array; write [ … ]"),
+    "not UTF-8": (text(b'{"a": "\xff"}'), "B/config.json: not UTF-8 at byte 7; correct it; "
+     "ocishim explain OVL-RUN-08"),
+    "mounts": (mounts({"a": 1}), "mounts: object instead of an array; write [ … ]; "
+     "ocishim explain OVL-RUN-08"),
     "no lowerdir": (
         options("upperdir=upper", "workdir=work"),
-        "mounts[1].options: overlay without lowerdir; add lowerdir=DIR[:DIR…]",
+        "mounts[1].options: overlay without lowerdir; add lowerdir=DIR[:DIR…]; ocishim explain OVL-OPT-19",
     ),
     "no workdir": (
         options("lowerdir=lower", "upperdir=upper"),
-        "mounts[1].options: upperdir=upper without workdir; add workdir=DIR on the same filesystem",
+        "mounts[1].options: upperdir=upper without workdir; add workdir=DIR on the same filesystem; "
+     "ocishim explain OVL-OPT-19",
     ),
     "workdir in upperdir": (
         inside,
-        "mounts[1]: workdir=B/upper/in lies inside upperdir=B/upper; move it beside it",
+        "mounts[1]: workdir=B/upper/in lies inside upperdir=B/upper; make them siblings; "
+        "ocishim explain OVL-OPT-11",
     ),
     "workdir is upperdir": (
         options("lowerdir=lower", "upperdir=upper", "workdir=upper"),
-        "mounts[1]: workdir=upper is upperdir itself; give it a directory of its own",
+        "mounts[1]: workdir=B/upper is upperdir; make them siblings; ocishim explain OVL-OPT-11",
     ),
     "workdir elsewhere": (
         options("lowerdir=lower", "upperdir=upper", "workdir=/dev/shm"),
-        "mounts[1]: workdir=/dev/shm and upperdir=B/upper are on different filesystems; "
-        "put both under one mount",
+        "mounts[1]: workdir=/dev/shm and upperdir=B/upper are on different file systems; "
+        "put both into one directory below one mount; ocishim explain OVL-OPT-10",
     ),
     "missing layer": (
         options("lowerdir=lower:none"),
-        "mounts[1]: lowerdir=B/none: does not exist; create it, or correct the path",
+        f"mounts[1]: lowerdir=B/none: does not exist; {CORRECT}",
     ),
     "file": (
         options("lowerdir=config.json"),
-        "mounts[1]: lowerdir=B/config.json: is not a directory; name a directory",
+        "mounts[1]: lowerdir=B/config.json is not a directory; bind the file, or mount the image and name "
+        "the directory; ocishim explain OVL-LOW-19",
     ),
     "symlink loop": (
         loop,
-        "mounts[1]: lowerdir=B/loop: ELOOP, symbolic links or layers that contain each other; "
-        "create it, or correct the path",
+        f"mounts[1]: lowerdir=B/loop: ELOOP, symbolic links or layers that contain each other; {CORRECT}",
     ),
     "overlap": (
         options("lowerdir=lower:lower/in"),
         "mounts[1]: lowerdir=B/lower/in lies inside lowerdir=B/lower; "
-        "overlapping layers cannot be told apart; use separate trees",
+        "name each directory once and use separate trees; ocishim explain OVL-OPT-12",
     ),
     "same layer": (
         options("lowerdir=lower:lower"),
-        "mounts[1]: lowerdir=B/lower is the same directory as lowerdir=B/lower; name each layer once",
+        "mounts[1]: lowerdir=B/lower is the same directory as lowerdir=B/lower; "
+        "name each directory once and use separate trees; ocishim explain OVL-OPT-12",
     ),
     "unknown option": (
         options("lowerdir=lower", "colour=red"),
-        'mounts[1].options[1]: unknown overlay option "colour=red"; remove it',
+        'mounts[1].options[1]: unknown overlay option "colour=red"; remove it; ocishim explain OVL-OPT-25',
     ),
     "bad value": (
         options("lowerdir=lower", "xino=maybe"),
-        'mounts[1].options[1]: "xino=maybe" is none of on, off, auto; write xino=on',
+        'mounts[1].options[1]: "xino=maybe" is none of on, off, auto; write xino=on; '
+     'ocishim explain OVL-OPT-25',
     ),
     "contradiction": (
         options("lowerdir=lower", "ro", "rw"),

@@ -10,7 +10,7 @@ _LOST = "writes to every mount stay in the sandbox, none reaches an upperdir"
 
 def run(host: Host, bundle: Bundle, *flags: str, settings: str = "", **more: str) -> Result:
     if settings:
-        host.settings.write_text(settings)
+        host.set(settings)
     return host.ocishim("runsc", *flags, "run", bundle.path, **more)
 
 
@@ -36,17 +36,17 @@ def test_noexec_ro_nosuid_and_nodev_are_known_inside(host: Host, bundle: Bundle,
         (
             ["--overlay2=all:memory"], "",
             f"runsc --overlay2=all:memory: {_LOST}; "
-            "use --overlay2=root:… or none",
+            "use --overlay2=root:… or none; ocishim explain OVL-RUN-13",
         ),
         (
             ["--overlay2", "all:dir=/tmp"], "",
             f"runsc --overlay2=all:dir=/tmp: {_LOST}; "
-            "use --overlay2=root:… or none",
+            "use --overlay2=root:… or none; ocishim explain OVL-RUN-13",
         ),
         (
             [], '[runtimes.runsc]\nargs = ["--network=none", "--overlay"]\n',
-            "runsc --overlay: writes to every mount stay in memory, none reaches an upperdir; "
-            "use --overlay2=root:memory",
+            "runsc --overlay: writes to every mount stay in the sandbox, none reaches an upperdir; "
+            "use --overlay2=root:memory; ocishim explain OVL-RUN-13",
         ),
     ],
 )  # fmt: skip
@@ -85,7 +85,7 @@ def test_a_mount_hint_for_an_overlay_is_refused(host: Host, bundle: Bundle) -> N
         1,
         "",
         f'ocishim: annotations["{key}.source"]: runsc would keep what is written to /ov from upperdir; '
-        "remove the mount hint\n",
+        "remove the mount hint; ocishim explain OVL-RUN-14\n",
     )
 
 
@@ -147,7 +147,7 @@ class TestExclusive:
         settings = f'[runtimes.runsc]\npath = "{witness}"\nexclusive = true\n'
         limit = "ulimit -n 20000; "
 
-        host.settings.write_text(settings)
+        host.set(settings)
         script = f"{limit} exec {OCISHIM} --runtime runsc run --bundle {bundle.path} c1"
         result = host.run("runsc", ["bash", "-c", script])
 
@@ -175,7 +175,10 @@ class TestExclusive:
         result = run(host, bundle)
 
         lower = bundle.directory / "lower"
-        message = f"mounts[2]: {lower} is shared with mounts[1]; run it without exclusive access"
+        message = (
+            f"mounts[2]: {lower} is shared with mounts[1]; run it without exclusive access; "
+            "ocishim explain OVL-RUN-03"
+        )
         assert result == Result(1, "", f"ocishim: {message}\n")
 
     def test_a_bind_that_another_container_has_is_refused(self, host: Host, bundle: Bundle) -> None:

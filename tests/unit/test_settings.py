@@ -34,6 +34,14 @@ GOOD = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("", None), ('trial_cache = ""', ""), ('trial_cache = "/c/ocishim"', "/c/ocishim")],
+)
+def test_the_directory_of_the_trials_may_be_another_or_none(text: str, expected: str | None) -> None:
+    assert expected == settings.parse(text, "/c").trial_cache
+
+
 @pytest.mark.parametrize(("text", "expected"), GOOD)
 def test_a_file_is_settings(text: str, expected: tuple[object, ...]) -> None:
     actual = shown(settings.parse(text, "/c"))
@@ -44,10 +52,13 @@ def test_a_file_is_settings(text: str, expected: tuple[object, ...]) -> None:
 REFUSED = [
     ("overlay = ", "settings /c: not TOML: Invalid value (at end of document); correct it there"),
     ("a = " + 9000 * "[", "settings /c: not TOML: nested too deep; correct it there"),
-    ("Overlay = 1", '/c: unknown key "Overlay"; known here: overlay, fuse_overlayfs, runtimes'),
+    ("Overlay = 1", '/c: unknown key "Overlay"; known here: overlay, fuse_overlayfs, trial_cache, runtimes'),
     ('overlay = "krenel"', '/c: overlay: "krenel" is none of auto, kernel, fuse; write auto'),
     ("overlay = true", "/c: overlay: true is none of auto, kernel, fuse; write auto"),
     ("overlay = []", "/c: overlay: [] is none of auto, kernel, fuse; write auto"),
+    ('trial_cache = "cache"', '/c: trial_cache: "cache" is relative; write the whole path'),
+    ("trial_cache = false", '/c: trial_cache: false is not a path; write "…"'),
+    ('trial_cache = "/\\u0000"', '/c: trial_cache: "/\\x00" is not a path; write "…"'),
     ('fuse_overlayfs = ""', '/c: fuse_overlayfs: "" is not a path; write "…"'),
     ('fuse_overlayfs = "\\u0000"', '/c: fuse_overlayfs: "\\x00" is not a path; write "…"'),
     ("fuse_overlayfs = 1", '/c: fuse_overlayfs: 1 is not a path; write "…"'),

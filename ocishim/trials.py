@@ -1,0 +1,112 @@
+"""Trials before an overlay is mounted: made once for overlays that are alike, noted where that is allowed."""
+
+import os
+
+from . import namespaces, patience
+from .errors import HostError, MountError
+from .probe import cache, kmsg
+from .step import Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .candidate import Candidate
+    from .probe.rehearsal import Failures
+    from .settings import Settings
+    from .stage import Stage
+
+
+class Trials:
+    """The trials of one stage."""
+
+    def __init__(self, stage: "Stage", settings: "Settings") -> None:
+        self._stage = stage
+        self._settings = settings
+        self._tried: set[str] = set()
+
+    def check(self, step: Step, by: "Candidate") -> None:
+        """Make a trial of an overlay, unless one like it went well before. Raises ShimError if it fails."""
+        server = self._server() if by.backend == "fuse" else ""
+        key = cache.key(step, by, self._stage.here, server)
+        file = cache.path_in(self._settings.trial_cache)
+        if key and (key in self._tried or (file and cache.has(file, key))):
+            self._tried.add(key)
+            return
+        watch = kmsg.Watch()
+        try:
+            failed = self._make(step, by)
+        finally:
+            said = watch.said()
+            if said:
+                kmsg.mark(f"overlayfs said the above in a trial: {step.mount.where} of {self._stage.name}")
+        if failed:
+            from . import cause
+
+            log = said if by.backend == "kernel" else ""
+            raise cause.of_trial(step, by.backend, failed, log, self._stage.here)
+        if key:
+            self._tried.add(key)
+            if file:
+                cache.note(file, key)
+
+    def _server(self) -> str:
+        """Tell which fuse-overlayfs it is. Raises HostError if it is not there."""
+        from .drivers import fuse
+
+        program = fuse.find(self._settings.fuse_overlayfs, os.environ.get("PATH", ""))
+        found = os.stat(program)
+        return f"{program} {found.st_dev}:{found.st_ino} {found.st_mtime_ns}"
+
+    def clear(self) -> None:
+        """Remove the layer that trials by the kernel have used."""
+        lower = f"{self._stage.path}/lower"
+        if os.path.isdir(lower):
+            from .probe import rehearsal
+
+            rehearsal.remove(lower)
+
+    def _make(self, step: Step, by: "Candidate") -> "Failures":
+        """Make a trial; give what failed in it. Raises ShimError if it could not be mounted or made."""
+        from .probe import rehearsal
+
+        target = self._stage.target(step)
+        limit = int(patience.LIMIT) + 2
+
+        def attach(scratch: Step, volatile: bool) -> None:
+            self._stage.attach(by.volatile() if volatile else by, scratch, target, limit)
+
+        try:
+            # A FUSE server does not see the stage. For the kernel a layer in workdir could overlap others.
+            lower = f"{self._stage.path}/lower" if by.backend == "kernel" else ""
+            if lower and not os.path.isdir(lower):
+                rehearsal.lay(lower)
+            # fuse-overlayfs cannot have an upper layer with a colon in its path: then only reading is tried.
+            tried = Step(step.mount, step.read) if by.backend == "fuse" and ":" in step.work else step
+            detach = namespaces.detach
+            run = rehearsal.run
+            failed: Failures
+            failed, by.con[:] = patience.ask(
+                lambda tell: (run(tried, attach, detach, target, lower, tell), by.con)
+            )
+            return failed
+        except OSError as e:
+            from . import cause
+
+            raise cause.of_scratch(step, e) from None
+        except MountError as e:
+            e.why = rehearsal.said_of(step, e.why)
+            raise
+        except HostError:
+            self._abandon(step, target)
+            raise
+
+    def _abandon(self, step: Step, target: str) -> None:
+        """Unmount and remove what is left of a trial that did not end."""
+        from .probe import rehearsal
+
+        try:
+            namespaces.detach(target)
+            if step.work:
+                scratch = f"{step.work}/{rehearsal.SCRATCH}"
+                patience.ask(lambda _: rehearsal.remove(scratch), 1.0)
+        except (OSError, HostError):
+            pass
