@@ -4,6 +4,7 @@ import difflib
 import json
 import os
 import shlex
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,9 +12,12 @@ import click
 
 from .. import argv, container, namespaces, prepare, rewrite, runtime, settings
 from ..bundle import Bundle
+from ..candidate import Candidate
 from ..overlay import OverlayMount
-from ..plan import Step, in_use
-from ..probe import holder
+from ..step import Step
+from . import terminal
+
+Chosen = list[tuple[Step, Candidate]]
 
 _LABEL = 10
 
@@ -34,7 +38,8 @@ _LABEL = 10
 def plan(bundle: str, name: str, mode: str | None, form: str) -> None:
     """Show what `ocishim run BUNDLE` would do: layers top → bottom, who mounts them, what the runtime gets.
 
-    Nothing is mounted and nothing is written. Bundles that would be refused are refused in the same words.
+    Each overlay is tried with a scratch upper layer inside its workdir, in a mount namespace that nobody else
+    sees; nothing of it stays. Bundles that would be refused are refused in the same words.
     """
     inv = argv.parse(["run", bundle])
     inv.overlay = mode or ""
@@ -43,13 +48,13 @@ def plan(bundle: str, name: str, mode: str | None, form: str) -> None:
     low_level = runtime.find(name, "ocishim", found_settings, environ)
     inv.words[inv.id_at] = bundle if "/" in bundle else f"./{bundle}"
     found, mounts = container.read(inv)
-    steps = _decide(inv, low_level, found_settings, found, mounts)
-    new = rewrite.spec(found.text, [(step.mount, _target(step)) for step in steps], low_level.kind)
+    chosen = _decide(inv, low_level, found_settings, found, mounts)
+    new = rewrite.spec(found.text, [(step.mount, _target(step)) for step, _ in chosen], low_level.kind)
     words = [low_level.path, *low_level.settings.args, *inv.words]
     if form == "json":
-        click.echo(json.dumps(_document(found, low_level, steps, new, words), indent=2))
+        click.echo(json.dumps(_document(found, low_level, chosen, new, words), indent=2))
     else:
-        click.echo("\n".join(_text(found, low_level, steps, new, words)))
+        click.echo("\n".join(_text(found, low_level, chosen, new, words)))
 
 
 def _decide(
@@ -58,15 +63,15 @@ def _decide(
     found_settings: settings.Settings,
     found: Bundle,
     mounts: list[OverlayMount],
-) -> list[Step]:
+) -> Chosen:
     if not mounts:
         return []
-    steps = prepare.decide(inv, low_level, found_settings, found, mounts).steps
-    written = [layer for step in steps for layer in step.written]
-    taken = holder.search(written) if written else None
-    if taken:
-        raise in_use(steps, *taken)
-    return steps
+    decided = prepare.decide(inv, low_level, found_settings, found, mounts)
+    backends = prepare.rehearse(found_settings, decided)
+    return [
+        (step, next(each for each in step.candidates if each.backend == backend))
+        for step, backend in zip(decided.steps, backends, strict=True)
+    ]
 
 
 def _target(step: Step) -> str:
@@ -74,30 +79,39 @@ def _target(step: Step) -> str:
 
 
 def _document(
-    found: Bundle, low_level: runtime.LowLevelRuntime, steps: list[Step], new: str, words: list[str]
+    found: Bundle, low_level: runtime.LowLevelRuntime, chosen: Chosen, new: str, words: list[str]
 ) -> dict[str, Any]:
     return {
         "bundle": found.directory,
         "runtime": {"path": low_level.path, "kind": low_level.kind},
-        "mounts": [_mount(step) for step in steps],
+        "mounts": [_mount(step, by) for step, by in chosen],
         "config": {"path": found.config, "diff": list(_diff(found.text, new))},
         "exec": words,
     }
 
 
-def _mount(step: Step) -> dict[str, Any]:
-    candidates: list[dict[str, Any]] = [{"backend": backend, "rejected": ""} for backend in step.backends]
-    if step.no_fuse:
-        candidates.append({"backend": "fuse", "rejected": f"{step.no_fuse}: fuse-overlayfs cannot do it"})
+def _mount(step: Step, by: Candidate) -> dict[str, Any]:
     return {
         "index": step.mount.index,
         "destination": step.mount.destination,
         "read_only": step.mount.read_only,
         "layers": [{"role": role, "path": path} for role, path in _layers(step)],
-        "candidates": candidates,
-        "options": {"kernel": step.kernel_options, "fuse": step.fuse},
+        "backend": by.backend,
+        "candidates": [_candidate(each) for each in step.candidates],
+        "options": {each.backend: each.words for each in step.candidates},
+        "added": [{"option": option, "why": why} for option, why in by.added],
         "flags": step.mount.flags,
         "mounted_on": _target(step),
+    }
+
+
+def _candidate(each: Candidate) -> dict[str, Any]:
+    return {
+        "backend": each.backend,
+        "for": each.pro,
+        "against": each.con,
+        "rejected": each.rejected.why if each.rejected else "",
+        "findings": [each.rejected.page] if each.rejected and each.rejected.page else [],
     }
 
 
@@ -114,16 +128,16 @@ def _layers(step: Step) -> Iterator[tuple[str, str]]:
 
 
 def _text(
-    found: Bundle, low_level: runtime.LowLevelRuntime, steps: list[Step], new: str, words: list[str]
+    found: Bundle, low_level: runtime.LowLevelRuntime, chosen: Chosen, new: str, words: list[str]
 ) -> Iterator[str]:
     yield _line("bundle", found.directory)
     yield _line("runtime", f"{low_level.path} ({low_level.kind})")
-    if not steps:
+    if not chosen:
         yield _line("overlays", "none: the runtime gets the bundle as it is")
-    for step in steps:
+    for step, by in chosen:
         yield ""
         yield click.style(f"{step.mount.where}  {step.mount.destination}", bold=True)
-        yield from _stack(step)
+        yield from _stack(step, by)
     diff = list(_diff(found.text, new))
     if diff:
         yield ""
@@ -136,32 +150,33 @@ def _text(
     yield f"  {shlex.join(words)}"
 
 
-def _stack(step: Step) -> Iterator[str]:
+def _stack(step: Step, by: Candidate) -> Iterator[str]:
     shown = ""
     for role, path in _layers(step):
         yield _line("" if role == shown else role, path)
         shown = role
-    yield _line("mounted", _WHO[step.backends])
-    if step.no_fuse:
-        yield _line("", f"not by fuse-overlayfs, which cannot do {step.no_fuse}")
-    told = [*step.kernel_options, *step.mount.flags]
-    if "kernel" in step.backends and told:
-        yield _line("options", ", ".join(told))
-    if "fuse" in step.backends and step.fuse:
-        yield _line("to fuse", ", ".join(step.fuse))
+    yield _line("mounted", f"{_WHO[by.backend]}: {'; '.join(['a trial went well', *by.pro])}")
+    why = dict(by.added)
+    for number, word in enumerate([*by.words, *step.mount.flags]):
+        reason = f"  ({why[word]})" if word in why else ""
+        yield _line("" if number else "options", f"{word}{reason}")
+    for other in step.candidates:
+        if other is not by:
+            said = other.rejected.why if other.rejected else "; ".join([*other.con, "not needed"])
+            page = f" ({other.rejected.page})" if other.rejected and other.rejected.page else ""
+            yield _line("not", f"{_WHO[other.backend]}: {said}{page}")
     if step.mount.read_only:
         yield _line("writes", "refused: read-only")
 
 
-_WHO = {
-    ("kernel",): "by the kernel",
-    ("fuse",): "by fuse-overlayfs",
-    ("kernel", "fuse"): "by the kernel, or by fuse-overlayfs if the kernel refuses",
-}
+_WHO = {"kernel": "by the kernel", "fuse": "by fuse-overlayfs"}
 
 
 def _line(label: str, text: str) -> str:
-    return f"  {label:{_LABEL}}{text}"
+    """Give a line of the plan, wrapped at blanks: a path stays whole."""
+    start = f"  {label:{_LABEL}}"
+    lines = textwrap.wrap(text, terminal.width() - len(start), break_long_words=False, break_on_hyphens=False)
+    return f"\n{' ' * len(start)}".join([start + lines[0], *lines[1:]]) if lines else start
 
 
 def _diff(old: str, new: str) -> Iterator[str]:
