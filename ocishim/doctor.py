@@ -1,8 +1,9 @@
 """What the facts of a host mean: what works there, what does not and why, what to do. Pure."""
 
+import shlex
 from dataclasses import replace  # noqa: TID253 - nothing hot loads this
 
-from . import findings
+from . import tried
 from .probe.facts import Attempt, Facts, Trial
 from .report import NO, OK, UNSURE, Line, Report, Verdict, no, unsure
 
@@ -23,17 +24,14 @@ _WHAT = {
     "descriptors": "layers as descriptors",
     "data-only": "data-only lower layers",
 }
-#: What an operation of a trial is to a person.
-OPERATIONS = {
-    "read": "reading",
-    "write": "writing to a lower file",
-    "whiteout": "deleting a lower file",
-    "opaque": "rm -r of a lower directory and mkdir in its place",
-    "rename": "renaming a new directory",
-    "xattr": "setting a user xattr",
+#: What is wrong with fuse-overlayfs before a release, of what OVL-FUS-05 lists.
+_FAULTS = {
+    (0, 7): "it needs an upper layer",
+    (1, 8): "it knows no userxattr",
+    (1, 11): "lower layers without ACLs fail",
+    (1, 15): "no colon in upperdir",
+    (1, 16): "wrong directory listings",
 }
-#: The first release without the faults that OVL-FUS-05 lists.
-_GOOD_FUSE = (1, 16)
 
 
 def judge(facts: Facts) -> Report:
@@ -47,6 +45,7 @@ def judge(facts: Facts) -> Report:
             "Runtimes": tuple(_runtimes(facts)),
         },
         tuple(_verdicts(facts)),
+        f"Linux {facts.kernel.release}, {facts.kernel.machine}",
     )
 
 
@@ -54,13 +53,29 @@ def _kernel(facts: Facts) -> "Iterator[Line]":
     yield Line(OK, f"Linux {facts.kernel.release}, {facts.kernel.machine}")
     api = facts.kernel.new_mount_api
     if api.result == "no":
-        yield no("new mount API", f"{_why(api)}: mount(2) is used", "OVL-KRN-14")
+        yield no("new mount API", f"{tried.why(api)}: mount(2) is used", "OVL-KRN-14")
     else:
-        yield _line(api, "new mount API")
+        yield tried.line(api, "new mount API")
     if "CAP_SYS_ADMIN" in facts.process.capabilities:
         yield Line(OK, f"uid {facts.process.uid} with {', '.join(facts.process.capabilities)}")
     else:
         yield _no_right(facts, "the right to mount")
+    yield from _process(facts)
+
+
+def _process(facts: Facts) -> "Iterator[Line]":
+    """Judge what may be in the way of system calls although the kernel has them."""
+    process = facts.process
+    refused = {facts.kernel.new_mount_api.errno, _trial(facts, "here").mount.errno} & {"EPERM", "ENOSYS"}
+    if process.seccomp in ("filter", "strict"):
+        what = f"seccomp mode {process.seccomp}"
+        why = f"{' and '.join(sorted(refused))} may be its doing"
+        yield unsure(what, why, "OVL-KRN-14") if refused else Line(OK, f"{what}, which lets mounts through")
+    elif process.seccomp:
+        yield Line(OK, "no seccomp filter")
+    if process.no_new_privs and process.uid:
+        why = "setuid helpers (newuidmap, fusermount3) get no privilege"
+        yield Line(UNSURE, "no_new_privs is set", why, "start ocishim where it is not set")
 
 
 def _overlayfs(facts: Facts) -> "Iterator[Line]":
@@ -78,7 +93,7 @@ def _overlayfs(facts: Facts) -> "Iterator[Line]":
         yield Line(OK, f"parameters of the module: {told}")
     usual = overlay.options.get("overlay", Attempt("unknown"))
     place = " in a user namespace" if overlay.tried == "userns" else ""
-    yield _line(usual, f"an overlay of two lower layers and an upper one{place}", "OVL-KRN-01")
+    yield tried.line(usual, f"an overlay of two lower layers and an upper one{place}", "OVL-KRN-01")
     for name, attempt in overlay.options.items():
         if name == "overlay" or name == "data-only, metacopy=on" or usual.result != "yes":
             continue
@@ -89,12 +104,14 @@ def _overlayfs(facts: Facts) -> "Iterator[Line]":
             if overlay.options.get("data-only, metacopy=on") == Attempt("yes"):
                 yield unsure(what, "with metacopy=on only", page)
                 continue
-            yield replace(_line(attempt, what, page), remedy="take a kernel from 6.5 on")
+            yield replace(tried.line(attempt, what, page), remedy="take a kernel from 6.5 on")
             continue
-        yield _line(attempt, what, page)
+        yield tried.line(attempt, what, page)
+    if usual.result == "yes":
+        yield tried.line(overlay.idmapped, "idmapped layers", "OVL-UNS-03")
     for trial in facts.trials:
         if trial.where == "here" and not trial.userxattr and trial.mount.result == "yes":
-            yield _whole(facts, trial, "a container's work on it")
+            yield tried.whole(facts, trial, "a container's work on it")
 
 
 def _userns(facts: Facts) -> "Iterator[Line]":
@@ -114,14 +131,14 @@ def _userns(facts: Facts) -> "Iterator[Line]":
         for trial in facts.trials:
             if trial.where == "userns":
                 option = "with userxattr" if trial.userxattr else "without userxattr"
-                yield _whole(facts, trial, f"an overlay made in one, {option}")
+                yield tried.whole(facts, trial, f"an overlay made in one, {option}")
 
 
 def _ordinary(facts: Facts) -> Line:
     """Judge whether an ordinary user can make a user namespace, and name the switch that forbids it."""
     userns, what = facts.userns, f"uid {facts.userns.tried_as} can make one and mount in it"
     if userns.make.result != "no":
-        return _line(userns.make, what)
+        return tried.line(userns.make, what)
     for name, value in userns.sysctls.items():
         page = {
             "kernel.unprivileged_userns_clone": "OVL-KRN-11" if value == 0 else "",
@@ -129,8 +146,8 @@ def _ordinary(facts: Facts) -> Line:
             "kernel.apparmor_restrict_unprivileged_userns": "OVL-KRN-10" if value == 1 else "",
         }.get(name)
         if page:
-            return no(what, f"{name}={value} ({_why(userns.make)})", page)
-    return no(what, _why(userns.make), "OVL-KRN-15")
+            return no(what, f"{name}={value} ({tried.why(userns.make)})", page)
+    return no(what, tried.why(userns.make), "OVL-KRN-15")
 
 
 def _fuse(facts: Facts) -> "Iterator[Line]":
@@ -138,7 +155,13 @@ def _fuse(facts: Facts) -> "Iterator[Line]":
     if fuse.registered:
         yield Line(OK, "file system fuse")
     elif fuse.module:
-        yield Line(UNSURE, "file system fuse", f"not registered; {fuse.module} is there", "modprobe fuse")
+        yield Line(
+            UNSURE,
+            "file system fuse",
+            f"not registered; {fuse.module} is there",
+            "modprobe fuse",
+            is_command=True,
+        )
     else:
         yield no("file system fuse", "neither in /proc/filesystems nor below /lib/modules", "OVL-FUS-01")
     if fuse.device:
@@ -147,20 +170,46 @@ def _fuse(facts: Facts) -> "Iterator[Line]":
         yield replace(line, remedy="run ocishim as root, or let its user open it") if is_private else line
     else:
         yield Line(OK, "/dev/fuse")
-        yield _line(fuse.mount, "mounting it")
+        yield tried.line(fuse.mount, "mounting it")
     if not fuse.program:
         yield no("fuse-overlayfs", "neither in PATH nor where the settings say", "OVL-FUS-04")
         return
-    number = fuse.version.rpartition(" ")[2]
+    yield _release(facts)
+    if fuse.mount.result == "yes":
+        yield _served(facts)
+
+
+def _release(facts: Facts) -> Line:
+    program = facts.fuse.program
+    number = facts.fuse.version.rpartition(" ")[2]
     parts = tuple(int(part) for part in number.split(".") if part.isdecimal())
     if not parts:
-        yield Line(
-            UNSURE, f"{fuse.program}", "it did not tell its version in time", f"{fuse.program} --version"
-        )
-    elif parts < _GOOD_FUSE:
-        yield unsure(f"{fuse.program} {number}", "a release with known faults", "OVL-FUS-05")
-    else:
-        yield Line(OK, f"{fuse.program} {number}")
+        return _mute(program)
+    faults = [
+        f"{fault} (before {major}.{minor})"
+        for (major, minor), fault in _FAULTS.items()
+        if parts < (major, minor)
+    ]
+    if faults:
+        return unsure(f"{program} {number}", f"known faults: {', '.join(faults)}", "OVL-FUS-05")
+    return Line(OK, f"{program} {number}")
+
+
+def _served(facts: Facts) -> Line:
+    """Judge the overlay that fuse-overlayfs served."""
+    what, served = "an overlay by fuse-overlayfs", facts.fuse.served
+    failed = tried.failed(facts, facts.fuse.operations)
+    if served.result == "yes" and failed:
+        return no(what, f"starts, then {'; '.join(failed)}", "OVL-FUS-05")
+    page = "OVL-FUS-06" if served.errno in ("ENOTCONN", "ECONNABORTED") else ""
+    line = tried.line(served, what, page)
+    return replace(line, remedy="take another release of it") if line.mark == NO else line
+
+
+def _mute(program: str) -> Line:
+    """Say that a program did not answer; how to ask it is a command to copy."""
+    why = "it did not tell its version in time"
+    return Line(UNSURE, program, why, f"{shlex.quote(program)} --version", is_command=True)
 
 
 def _runtimes(facts: Facts) -> "Iterator[Line]":
@@ -168,13 +217,13 @@ def _runtimes(facts: Facts) -> "Iterator[Line]":
         if runtime.problem:
             yield no(runtime.name, runtime.problem, "OVL-RUN-09")
         elif not runtime.version:
-            yield Line(
-                UNSURE, runtime.path, "it did not tell its version in time", f"{runtime.path} --version"
-            )
+            yield _mute(runtime.path)
         else:
             number = runtime.version.partition(" version ")[2] or runtime.version
             kind = "" if runtime.kind == runtime.name else f" (a {runtime.kind})"
-            yield Line(OK, f"{runtime.name}: {runtime.path}{kind}, {number}")
+            oci = f", OCI {' to '.join(runtime.oci)}" if runtime.oci else ""
+            options = f", {len(runtime.mount_options)} mount options" if runtime.mount_options else ""
+            yield Line(OK, f"{runtime.name}: {runtime.path}{kind}, {number}{oci}{options}")
 
 
 def _verdicts(facts: Facts) -> "Iterator[Verdict]":
@@ -202,11 +251,12 @@ def _by_kernel(facts: Facts) -> Line:
     plain, with_userxattr = _trial(facts, "here"), _trial(facts, "here", userxattr=True)
     if "CAP_SYS_ADMIN" not in facts.process.capabilities:
         return _no_right(facts, what)
-    if not _failed(facts, plain) and plain.mount.result == "yes":
+    if not tried.failed(facts, plain.operations) and plain.mount.result == "yes":
         return Line(OK, f"{what}: work")
-    if plain.mount.result == with_userxattr.mount.result == "yes" and not _failed(facts, with_userxattr):
+    both_mount = plain.mount.result == with_userxattr.mount.result == "yes"
+    if both_mount and not tried.failed(facts, with_userxattr.operations):
         return unsure(f"{what}: work with userxattr", "this is no initial user namespace", "OVL-UPP-05")
-    return _whole(facts, plain, what)
+    return tried.whole(facts, plain, what)
 
 
 def _by_ordinary(facts: Facts) -> Line:
@@ -214,7 +264,7 @@ def _by_ordinary(facts: Facts) -> Line:
     made = _ordinary(facts)
     if made.mark != OK:
         return Line(made.mark, what, made.why, made.remedy, made.page)
-    judged = _whole(facts, _trial(facts, "userns", userxattr=True), what)
+    judged = tried.whole(facts, _trial(facts, "userns", userxattr=True), what)
     return Line(OK, f"{what}: work with userxattr") if judged.mark == OK else judged
 
 
@@ -224,49 +274,14 @@ def _by_fuse(facts: Facts) -> Line:
         return _no_right(facts, what)
     plain = _trial(facts, "here")
     if plain.mount.result == NO and facts.overlay.tried != "here":
-        return _whole(facts, plain, what)  # not even a mount namespace of its own
+        return tried.whole(facts, plain, what)  # not even a mount namespace of its own
     for line in _fuse(facts):
         if line.mark == NO:
             why = line.why if line.what in line.why else f"{line.what}: {line.why}"
             return Line(NO, what, why, line.remedy, line.page)
-    if facts.fuse.mount.result != "yes":
-        return Line(UNSURE, what, "not tried")
-    return Line(OK, f"{what}: all that it needs is here")
-
-
-def _whole(facts: Facts, trial: Trial, what: str) -> Line:
-    """Judge a whole overlay: its mount, then what was done to it."""
-    if trial.mount.result == "no":
-        if "chroot" in trial.mount.said:
-            return Line(NO, what, _why(trial.mount), "bind the root directory onto itself before the chroot")
-        page = ""
-        known = findings.recognise(trial.mount.said) if trial.mount.said else None
-        if known:
-            page = known.id
-        elif trial.mount.errno == "ENODEV":
-            page = "OVL-KRN-01"
-        elif trial.mount.errno == "EINVAL" and trial.userxattr:
-            page = "OVL-KRN-03"
-        elif trial.mount.errno == "EPERM":
-            is_inside = trial.where == "userns" or not facts.userns.by_uid_map
-            page = "OVL-KRN-02" if is_inside else "OVL-KRN-15"
-        return no(what, _why(trial.mount), page)
-    failed = _failed(facts, trial)
-    if not failed:
-        return _line(trial.mount, what)
-    why = f"mounts, then {'; '.join(failed)}"
-    if trial.userxattr and facts.userns.tmpfs_xattr is False:
-        return unsure(what, f"{why}: tmpfs has no user xattrs here, a disk may", "OVL-UPP-05")
-    return no(what, why, "OVL-UPP-05")
-
-
-def _failed(facts: Facts, trial: Trial) -> list[str]:
-    """Name what failed; that tmpfs has no user xattrs is nothing against the overlay."""
-    return [
-        f"{errno} from {OPERATIONS.get(name, name)}"
-        for name, errno in trial.operations.items()
-        if errno and (name != "xattr" or facts.userns.tmpfs_xattr is not False)
-    ]
+    if facts.fuse.served.result != "yes":
+        return Line(UNSURE, what, facts.fuse.served.said or "not tried")
+    return Line(OK, f"{what}: work")
 
 
 def _trial(facts: Facts, where: str, *, userxattr: bool = False) -> Trial:
@@ -279,17 +294,3 @@ def _trial(facts: Facts, where: str, *, userxattr: bool = False) -> Trial:
 def _no_right(facts: Facts, what: str) -> Line:
     line = no(what, f"uid {facts.process.uid} has no CAP_SYS_ADMIN here", "OVL-KRN-15")
     return replace(line, remedy="run ocishim as root") if facts.process.uid else line
-
-
-def _line(attempt: Attempt, what: str, page: str = "") -> Line:
-    if attempt.result == "yes":
-        return Line(OK, what)
-    if attempt.result == "no":
-        return no(what, _why(attempt), page)
-    return Line(UNSURE, what, attempt.said or "not tried")
-
-
-def _why(attempt: Attempt) -> str:
-    """Say why not: errno, the step that failed, the kernel's words."""
-    told = f"{attempt.errno} from {attempt.step}" if attempt.errno else ""
-    return ": ".join(part for part in (told, attempt.said) if part) or "refused"

@@ -3,31 +3,31 @@
 import dataclasses
 import json
 import os
-import shutil
+import pwd
 import sys
-import textwrap
 from collections.abc import Iterator
 from typing import TextIO
 
 import click
 
-from .. import settings
+from .. import argv, container, diagnosis, redact, report, runtime, settings
 from ..doctor import judge
-from ..errors import printable
-from ..probe import host
+from ..probe import host, survey
 from ..probe.facts import Facts, load
-from ..report import NO, OK, UNSURE, Line, Report
-
-_COLOURS = {OK: "green", NO: "red", UNSURE: "yellow"}
-_PIPE_WIDTH = 80
-_INDENT = " " * 6
-_NO_BREAK = "\N{NO-BREAK SPACE}"
+from ..probe.overlays import BundleFacts
+from . import page, terminal, text
 
 
 @click.command(
     options_metavar="[OPTIONS]",
+    short_help="Report what this host, or a bundle on it, can do for overlays.",
     epilog="Exit status: 0 fine; 1 overlays would be refused, by the kernel or by fuse-overlayfs, or no "
-    "runtime is installed; 2 usage.",
+    "runtime is installed, or with a BUNDLE: the bundle would be refused; 2 usage.",
+)
+@click.argument("bundle", metavar="[BUNDLE]", required=False, type=click.Path(exists=True, file_okay=False))
+@click.option("--runtime", "name", metavar="NAME|PATH", default="", help="The bundle's low-level runtime.")
+@click.option(
+    "--overlay", "mode", type=click.Choice(settings.MODES), help="Who mounts the bundle's overlays."
 )
 @click.option(
     "--facts",
@@ -39,12 +39,23 @@ _NO_BREAK = "\N{NO-BREAK SPACE}"
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "json"]),
+    type=click.Choice(["text", "html", "json"]),
     default="text",
-    help="For people, or the facts for programs (schemas/facts.schema.json).",
+    help="For people; a page for a bug report, with the facts; or the facts (schemas/facts.schema.json).",
 )
-def doctor(file: TextIO | None, form: str) -> int:
+@click.option(
+    "--redact",
+    "is_redacted",
+    is_flag=True,
+    help="Put placeholders for names of users and of the host, and for paths that are not the system's.",
+)
+def doctor(
+    bundle: str | None, name: str, mode: str | None, file: TextIO | None, form: str, is_redacted: bool
+) -> int:
     """Report what works on this host, what does not and why, and what to do.
+
+    With a BUNDLE also what lies under its layers, and a verdict on each overlay. Each is tried with a scratch
+    upper layer inside its workdir, of which nothing stays.
 
     Most of it is found by trying, on a tmpfs in a mount namespace of its own; nothing of it stays. What the
     kernel refuses meanwhile it says in its log, too: those lines of dmesg are doctor's.
@@ -54,19 +65,63 @@ def doctor(file: TextIO | None, form: str) -> int:
     \b
     ocishim doctor --format json >facts.json
     ocishim doctor --facts facts.json          (anywhere)
+    ocishim doctor --format html --redact >report.html
     """
+    if bundle and file:
+        raise click.UsageError("a BUNDLE and --facts: the facts of a bundle are in the file; leave out one")
     facts = _read(file) if file else _look()
-    report = judge(facts)
+    if bundle:
+        facts = dataclasses.replace(facts, bundle=_look_at(bundle, name, mode or ""))
+    if is_redacted:
+        facts = redact.facts(facts, redact.Placeholders(_secrets(facts)))
+    try:
+        found = _judge(facts)
+    except (KeyError, OverflowError, ValueError) as e:
+        if not file:
+            raise
+        raise click.UsageError(
+            f"--facts {file.name}: {type(e).__name__}: {e}; no ocishim writes that"
+        ) from None
+    data = json.dumps(dataclasses.asdict(facts), indent=2)
     if form == "json":
-        click.echo(json.dumps(dataclasses.asdict(facts), indent=2))
+        click.echo(data)
+    elif form == "html":
+        click.echo(page.render(found, {"Facts, to be judged by ocishim doctor --facts FILE": data}))
     else:
-        click.echo("\n".join(_text(report)))
-    return report.status
+        click.echo(text.render(found))
+    return found.status
+
+
+def _judge(facts: Facts) -> report.Report:
+    host_report = judge(facts)
+    if not facts.bundle:
+        return host_report
+    about_host = dataclasses.replace(host_report, verdicts=tuple(_not_counted(host_report)))
+    return report.join(facts.bundle.path, about_host, diagnosis.judge(facts.bundle))
 
 
 def _look() -> Facts:
     environ = {os.fsencode(key): os.fsencode(value) for key, value in os.environ.items()}
-    return host.look(settings.load(environ), environ, sys.argv[0])
+    found = settings.load(environ)
+    with terminal.progress() as show:
+        return host.look(found, environ, sys.argv[0], show)
+
+
+def _look_at(bundle: str, name: str, mode: str) -> BundleFacts:
+    inv = argv.parse(["run", bundle if "/" in bundle else f"./{bundle}"])
+    environ = {os.fsencode(key): os.fsencode(value) for key, value in os.environ.items()}
+    found_settings = settings.load(environ)
+    low_level = runtime.find(name, "ocishim", found_settings, environ)
+    found, mounts = container.read(inv)
+    with terminal.progress() as show:
+        show(f"the bundle's {len(mounts)} overlays")
+        return survey.look(found, mounts, found_settings, mode or found_settings.overlay, low_level.kind)
+
+
+def _not_counted(host_report: report.Report) -> Iterator[report.Verdict]:
+    """Give the verdicts on the host as what they are beside a bundle: background."""
+    for verdict in host_report.verdicts:
+        yield dataclasses.replace(verdict, counts=False)
 
 
 def _read(file: TextIO) -> Facts:
@@ -78,35 +133,29 @@ def _read(file: TextIO) -> Facts:
         ) from None
 
 
-def _text(report: Report) -> Iterator[str]:
-    for title, lines in report.sections.items():
-        yield click.style(title, bold=True)
-        for line in lines:
-            yield from _show(line)
-        yield ""
-    yield click.style("Overlays", bold=True)
-    for verdict in report.verdicts:
-        line = verdict.line
-        what = f"{line.what}: refused" if line.mark == NO else line.what
-        yield from _show(dataclasses.replace(line, what=what))
-
-
-def _show(line: Line) -> Iterator[str]:
-    """Wrap a line: the mark, what it is about and why not; below it what to do, and the page."""
-    what = printable(f"{line.what}: {line.why}" if line.why else line.what)
-    first, *rest = _wrap(what)
-    yield f"  {click.style(f'{line.mark:2}', fg=_COLOURS[line.mark])}  {first.lstrip()}"
-    yield from rest
-    page = f"ocishim explain {line.page}" if line.page else ""
-    # The command stays in one line, to be copied.
-    advice = "; ".join(part for part in (printable(line.remedy), page.replace(" ", _NO_BREAK)) if part)
-    for text in _wrap(f"→ {advice}") if advice else ():
-        text = text.replace(_NO_BREAK, " ")
-        yield text.replace(page, click.style(page, bold=True)) if page else text
-
-
-def _wrap(text: str) -> list[str]:
-    width = min(shutil.get_terminal_size().columns, 100) if sys.stdout.isatty() else _PIPE_WIDTH
-    return textwrap.wrap(
-        text, width, initial_indent=_INDENT, subsequent_indent=_INDENT, break_on_hyphens=False
-    )
+def _secrets(facts: Facts) -> redact.Secrets:
+    """Name who is here, and the paths of the bundle; other paths the facts tell themselves."""
+    users = {os.environ.get(name, "") for name in ("USER", "LOGNAME", "SUDO_USER")}
+    homes = {os.environ.get("HOME", "").rstrip("/")} - {"", "/root"}
+    for uid in {os.getuid(), int(os.environ.get("SUDO_UID", "0") or 0)}:
+        try:
+            entry = pwd.getpwuid(uid)
+        except KeyError:
+            continue
+        users.add(entry.pw_name)
+        homes.add(entry.pw_dir.rstrip("/"))
+    node = os.uname().nodename
+    hosts = [node, node.partition(".")[0]]
+    paths = {home for home in homes if home}
+    if facts.bundle:
+        layers = [layer for mount in facts.bundle.mounts for layer in mount.layers]
+        paths.update(path for layer in layers for path in (layer.path, layer.written, layer.mount_point))
+        paths.add(facts.bundle.path)
+        # Of a network file system the server: host:/path, user@host:, //host/share.
+        servers = [
+            layer.source.removeprefix("//")
+            for layer in layers
+            if ":/" in layer.source or "//" in layer.source
+        ]
+        hosts += [name for each in servers for name in each.partition(":")[0].partition("/")[0].split("@")]
+    return redact.Secrets(tuple(sorted(users)), tuple(hosts), tuple(sorted(paths - {"", "/"})))

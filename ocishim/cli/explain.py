@@ -2,23 +2,22 @@
 
 import dataclasses
 import json
-import shutil
-import sys
 import textwrap
 
 import click
 
 from .. import findings
 from ..findings import Finding
+from . import terminal
 
 _COLOURS = {"refuse": "red", "warn": "yellow", "info": "blue"}
 _LABEL = 10
-_PIPE_WIDTH = 80
 
 
 @click.command(
+    short_help="Explain a finding, or what the kernel's message means.",
     epilog="Paths below /srv and /run in the commands are examples. "
-    "Exit status: 0; 1 if nothing fits; 2 for an unknown id."
+    "Exit status: 0; 1 if nothing fits; 2 for an unknown id.",
 )
 @click.argument("id_", metavar="[OVL-AREA-NN]", required=False)
 @click.option("--errno", metavar="NAME|NUMBER", help="Find by an errno: EINVAL, 22.")
@@ -102,14 +101,18 @@ def _all(found: list[Finding]) -> list[str]:
 
 def _row(finding: Finding) -> list[str]:
     start = f"  {finding.id}  {finding.severity:6}  "
-    lines = textwrap.wrap(finding.title, _width(), initial_indent=start, subsequent_indent=" " * len(start))
+    lines = textwrap.wrap(
+        finding.title, terminal.width(), initial_indent=start, subsequent_indent=" " * len(start)
+    )
     styled = f"  {click.style(finding.id, bold=True)}  {_severity(finding, 6)}  "
     return [styled + lines[0][len(start) :], *lines[1:]]
 
 
 def _page(finding: Finding) -> list[str]:
     start = f"{finding.id}  {finding.severity}  "
-    title = textwrap.wrap(finding.title, _width(), initial_indent=start, subsequent_indent=" " * len(start))
+    title = textwrap.wrap(
+        finding.title, terminal.width(), initial_indent=start, subsequent_indent=" " * len(start)
+    )
     styled = f"{click.style(finding.id, bold=True)}  {_severity(finding)}  "
     lines = [styled + click.style(title[0][len(start) :], bold=True)]
     lines += [click.style(line, bold=True) for line in title[1:]]
@@ -131,7 +134,7 @@ def _paragraph(label: str, text: str) -> list[str]:
     start = f"{label:{_LABEL}}" if label else " " * _LABEL
     lines = textwrap.wrap(
         text,
-        _width(),
+        terminal.width(),
         initial_indent=start,
         subsequent_indent=" " * _LABEL,
         break_on_hyphens=False,
@@ -141,10 +144,6 @@ def _paragraph(label: str, text: str) -> list[str]:
 
 def _severity(finding: Finding, width: int = 0) -> str:
     return click.style(f"{finding.severity:{width}}", fg=_COLOURS[finding.severity])
-
-
-def _width() -> int:
-    return min(shutil.get_terminal_size().columns, 100) if sys.stdout.isatty() else _PIPE_WIDTH
 
 
 def _out(lines: list[str]) -> None:

@@ -3,7 +3,9 @@
 `load` reads what `doctor --format json` printed (schemas/facts.schema.json). Nothing hot loads this.
 """
 
-from dataclasses import dataclass, fields, is_dataclass  # noqa: TID253 - nothing hot loads this
+from dataclasses import MISSING, dataclass, fields, is_dataclass  # noqa: TID253 - nothing hot loads this
+
+from .overlays import BundleFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +32,12 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """Who ocishim is here; `capabilities` are the effective ones of CAPABILITIES."""
+    """Who ocishim is here; `capabilities` are the effective ones of host.CAPABILITIES, `seccomp` its mode."""
 
     uid: int
     capabilities: tuple[str, ...]
+    no_new_privs: bool
+    seccomp: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ class Overlay:
     """The file system: registered, or its module's file (also modules.builtin), and the module's parameters.
 
     `options` were tried one by one, `tried` says where: here, in a new user namespace (userns), or nowhere.
+    `idmapped` is an overlay of idmapped layers, made in the same place.
     """
 
     registered: bool
@@ -48,6 +53,7 @@ class Overlay:
     parameters: dict[str, str]
     tried: str
     options: dict[str, Attempt]
+    idmapped: Attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +87,11 @@ class UserNamespaces:
 
 @dataclass(frozen=True, slots=True)
 class Fuse:
-    """FUSE and fuse-overlayfs; `device` is the errno of opening /dev/fuse, empty if it opens."""
+    """FUSE and fuse-overlayfs; `device` is the errno of opening /dev/fuse, empty if it opens.
+
+    `mount` was without a server. `served` is an overlay on tmpfs by fuse-overlayfs, and `operations` as in a
+    Trial.
+    """
 
     registered: bool
     module: str
@@ -89,22 +99,30 @@ class Fuse:
     mount: Attempt
     program: str
     version: str
+    served: Attempt
+    operations: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """A low-level runtime of the settings; `problem` says why it cannot be used."""
+    """A low-level runtime of the settings; `problem` says why it cannot be used.
+
+    By its `features`, which not every runtime has: the first and the last OCI version that it takes, and the
+    mount options that it knows.
+    """
 
     name: str
     path: str
     kind: str
     version: str
     problem: str
+    oci: tuple[str, ...]
+    mount_options: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that is known of a host. `ocishim` is the version that looked."""
+    """All that is known of a host, and of a `bundle` there. `ocishim` is the version that looked."""
 
     ocishim: str
     kernel: Kernel
@@ -114,38 +132,43 @@ class Facts:
     userns: UserNamespaces
     fuse: Fuse
     runtimes: tuple[Runtime, ...]
+    bundle: BundleFacts | None = None
 
 
 def load(text: str) -> Facts:
     """Read facts that `doctor --format json` printed. Raises ValueError with the path of what is wrong."""
     import json
 
-    found = _typed(Facts, json.loads(text), "facts")
+    found = typed(Facts, json.loads(text), "facts")
     assert isinstance(found, Facts)
     return found
 
 
-def _typed(kind: object, value: object, where: str) -> object:
-    """Make a value of the type that an annotation names; only the kinds that facts are made of."""
+def typed(kind: object, value: object, where: str) -> object:
+    """Make a value of the type that an annotation names; only the kinds that facts are made of.
+
+    Raises ValueError with the path of what is wrong.
+    """
     from types import UnionType
     from typing import get_args, get_origin
 
     parts = get_args(kind)
     if is_dataclass(kind) and isinstance(kind, type) and isinstance(value, dict):
         names = {field.name: field.type for field in fields(kind)}
-        for name in names:
-            if name not in value:
+        for field in fields(kind):
+            if field.name not in value and field.default is MISSING:
+                name = field.name
                 raise ValueError(f"{where}.{name} is missing")
         for name in value:
             if name not in names:
                 raise ValueError(f"{where}.{name} is not known to this release")
-        return kind(**{name: _typed(each, value[name], f"{where}.{name}") for name, each in names.items()})
+        return kind(**{name: typed(names[name], each, f"{where}.{name}") for name, each in value.items()})
     if get_origin(kind) is tuple and isinstance(value, list):
-        return tuple(_typed(parts[0], each, f"{where}[{at}]") for at, each in enumerate(value))
+        return tuple(typed(parts[0], each, f"{where}[{at}]") for at, each in enumerate(value))
     if get_origin(kind) is dict and isinstance(value, dict):
-        return {name: _typed(parts[1], each, f"{where}.{name}") for name, each in value.items()}
-    if isinstance(kind, UnionType) and (value is None or type(value) in parts):
-        return value
+        return {name: typed(parts[1], each, f"{where}.{name}") for name, each in value.items()}
+    if isinstance(kind, UnionType):
+        return None if value is None else typed(parts[0], value, where)
     if type(value) is kind:
         return value
     raise ValueError(f"{where} is {type(value).__name__}, which is not what it should be")

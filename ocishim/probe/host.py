@@ -1,30 +1,25 @@
 """Facts about this host: what it says of itself and what was tried (trial.py), not judged."""
 
 import os
+from dataclasses import replace  # noqa: TID253 - nothing hot loads this
 
 from .. import __version__, runtime
 from ..drivers.fuse import find
 from ..errors import HostError, ShimError
+from . import programs
 from .facts import Facts, Fuse, Kernel, Overlay, Process, Runtime, UserNamespaces, errno_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ..settings import Settings
 
-#: Bits of CapEff that making overlays and containers needs, by number (capabilities(7)).
-CAPABILITIES = {
-    "CAP_CHOWN": 0,
-    "CAP_DAC_OVERRIDE": 1,
-    "CAP_DAC_READ_SEARCH": 2,
-    "CAP_FOWNER": 3,
-    "CAP_SETGID": 6,
-    "CAP_SETUID": 7,
-    "CAP_SYS_ADMIN": 21,
-    "CAP_MKNOD": 27,
-    "CAP_SETFCAP": 31,
-}
+#: What making overlays and containers needs (capabilities(7)).
+CAPABILITIES = (
+    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_SETGID",
+    "CAP_SETUID", "CAP_SYS_ADMIN", "CAP_MKNOD", "CAP_SETFCAP",
+)  # fmt: skip
 #: The switches that forbid an unprivileged user namespace; a kernel has some of them.
 SYSCTLS = (
     "kernel.unprivileged_userns_clone",
@@ -33,14 +28,20 @@ SYSCTLS = (
 )
 #: PROC_USER_INIT_INO (include/linux/proc_ns.h): the inode of the initial user namespace.
 _INITIAL = 0xEFFFFFFD
-#: Seconds for all the external commands, which run at the same time.
-PATIENCE = 1.0
+#: Modes of seccomp(2), by the number that /proc/self/status gives.
+SECCOMP = ("off", "strict", "filter")
 
 
-def look(settings: "Settings", environ: "Mapping[bytes, bytes]", called_by: str) -> Facts:
+def look(
+    settings: "Settings",
+    environ: "Mapping[bytes, bytes]",
+    called_by: str,
+    show: "Callable[[str], None]" = lambda _: None,
+) -> Facts:
     """Look at this host, and try in a private mount namespace what can only be known by trying.
 
-    Nothing stays but the kernel's log lines of what was refused, and a module that a mount loads.
+    `show` gets what is being done. Nothing stays but the kernel's log lines of what was refused, and a module
+    that a mount loads.
     """
     from . import trial
 
@@ -50,20 +51,23 @@ def look(settings: "Settings", environ: "Mapping[bytes, bytes]", called_by: str)
     except HostError:
         program = ""
     found = [_runtime(name, settings, environ, called_by) for name in settings.runtimes]
-    said = versions([path for path in (program, *(each.path for each in found)) if path])
+    show("asking fuse-overlayfs and the runtimes who they are")
+    asked = [(each.path, word) for each in found if each.path for word in ("--version", "features")]
+    said = programs.ask([*([(program, "--version")] if program else []), *asked])
     by_uid_map = _read("/proc/self/uid_map").split() == ["0", "0", "4294967295"]
-    tried = trial.run(is_initial=by_uid_map)
+    tried = trial.run(is_initial=by_uid_map, program=program, show=show)
     uname = os.uname()
     return Facts(
         __version__,
         Kernel(uname.release, uname.machine, tried.new_mount_api),
-        Process(os.geteuid(), _capabilities()),
+        _process(),
         Overlay(
             "overlay" in filesystems,
             _module("overlay", uname.release),
             _parameters("overlay"),
             tried.tried,
             tried.options,
+            tried.idmapped,
         ),
         tried.trials,
         UserNamespaces(
@@ -81,62 +85,42 @@ def look(settings: "Settings", environ: "Mapping[bytes, bytes]", called_by: str)
             _open_error("/dev/fuse"),
             tried.fuse,
             program,
-            said.get(program, ""),
+            programs.version(said.get((program, "--version"), "")),
+            tried.served,
+            tried.operations,
         ),
-        tuple(
-            Runtime(each.name, each.path, each.kind, said.get(each.path, ""), each.problem) for each in found
-        ),
+        tuple(_told(each, said) for each in found),
     )
-
-
-def versions(paths: list[str]) -> dict[str, str]:
-    """Ask programs for their --version, all at the same time: its line, empty where none came in time."""
-    import signal
-    import subprocess
-    import time
-
-    end = time.monotonic() + PATIENCE
-    started = {}
-    for path in dict.fromkeys(paths):
-        try:
-            started[path] = subprocess.Popen(  # noqa: S603 - see above
-                [path, "--version"],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-                errors="replace",
-                start_new_session=True,  # a wrapper's children end with it
-            )
-        except OSError:
-            continue
-    found = {}
-    for path, process in started.items():
-        with process:
-            try:
-                out, _ = process.communicate(timeout=max(end - time.monotonic(), 0.01))
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                continue
-        lines = [line.strip() for line in out.splitlines() if " version" in line]
-        # The first line of fuse-overlayfs is about fusermount3.
-        named = [line for line in lines if line.startswith("fuse-overlayfs")]
-        found[path] = (named or lines or [""])[0][:80]
-    return found
 
 
 def _runtime(name: str, settings: "Settings", environ: "Mapping[bytes, bytes]", called_by: str) -> Runtime:
     try:
         found = runtime.find(name, called_by, settings, environ)
     except ShimError as e:
-        return Runtime(name, "", "", "", e.why)
-    return Runtime(name, found.path, found.kind, "", "")
+        return Runtime(name, "", "", "", e.why, (), ())
+    return Runtime(name, found.path, found.kind, "", "", (), ())
 
 
-def _capabilities() -> tuple[str, ...]:
-    lines = _read("/proc/self/status").splitlines()
-    bits = next((int(line.split()[1], 16) for line in lines if line[:7] == "CapEff:"), 0)
-    return tuple(name for name, bit in CAPABILITIES.items() if bits >> bit & 1)
+def _told(runtime: Runtime, said: "Mapping[tuple[str, str], str]") -> Runtime:
+    version = programs.version(said.get((runtime.path, "--version"), ""))
+    oci, mount_options = programs.features(said.get((runtime.path, "features"), ""))
+    return replace(runtime, version=version, oci=oci, mount_options=mount_options)
+
+
+def _process() -> Process:
+    import prctl  # type: ignore[import-untyped]  # it has no types
+
+    # Not by prctl(2): in seccomp's strict mode the question kills.
+    status = dict(line.split(":\t", 1) for line in _read("/proc/self/status").splitlines() if ":\t" in line)
+    mode = int(status.get("Seccomp", "-1"))
+    return Process(
+        os.geteuid(),
+        tuple(
+            name for name in CAPABILITIES if getattr(prctl.cap_effective, name.removeprefix("CAP_").lower())
+        ),
+        bool(prctl.get_no_new_privs()),
+        SECCOMP[mode] if 0 <= mode < len(SECCOMP) else "",
+    )
 
 
 def _module(name: str, release: str) -> str:

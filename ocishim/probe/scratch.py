@@ -14,7 +14,7 @@ from .kmsg import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
 #: How layers are given: lowerdir as one string, one by one, by descriptor; at last without an upper layer.
@@ -46,7 +46,7 @@ def options() -> "dict[str, list[str]]":
 
 def _option(scratch: str, name: str, words: tuple[str, ...]) -> list[str]:
     """Mount an overlay with an option, see whether the kernel kept it, and unmount."""
-    attempt = _mount(scratch, words)
+    attempt = mount(scratch, words)
     if attempt[0] == "yes":
         if name in _SHOWN and not _is_in_effect(*name.split("=")):
             attempt = ["no", "mount", "", "the kernel mounts it and drops the option"]
@@ -54,7 +54,7 @@ def _option(scratch: str, name: str, words: tuple[str, ...]) -> list[str]:
     return attempt
 
 
-def _mount(name: str, words: tuple[str, ...]) -> list[str]:
+def mount(name: str, words: tuple[str, ...]) -> list[str]:
     """Mount an overlay on m with layers of its own: upper and work directories are never used twice."""
     for kind in ("upperdir", "workdir"):
         os.mkdir(f"{name}-{kind}")
@@ -106,22 +106,32 @@ def _configure(context: int, key: str, value: str) -> None:
 
 def whole(where: str, userxattr: bool) -> "dict[str, Any]":
     """Mount a whole overlay and do what containers do to it."""
+    fill()
+    attempt = mount(f"x{userxattr}", (*_WHOLE, "userxattr") if userxattr else _WHOLE)
+    operations = {}
+    if attempt[0] == "yes":
+        operations = dict(operate())
+        linux.umount("m")
+    return trial(where, userxattr, attempt, operations)
+
+
+def fill() -> None:
+    """Put into the lower layers what the operations need."""
     for path in ("l1/directory", "l1/opaque"):
         os.makedirs(path, exist_ok=True)
         write(f"{path}/file", "lower\n")
     write("l1/gone", "")
-    attempt = _mount(f"x{userxattr}", (*_WHOLE, "userxattr") if userxattr else _WHOLE)
-    operations = {}
-    if attempt[0] == "yes":
-        for name, operation in OPERATIONS.items():
-            try:
-                operation()
-            except OSError as e:
-                operations[name] = errno_name(e)
-            else:
-                operations[name] = ""
-        linux.umount("m")
-    return trial(where, userxattr, attempt, operations)
+
+
+def operate() -> "Iterator[tuple[str, str]]":
+    """Do what containers do to the overlay on m; give each operation's name and errno, empty if it works."""
+    for name, operation in OPERATIONS.items():
+        try:
+            operation()
+        except OSError as e:
+            yield name, errno_name(e)
+        else:
+            yield name, ""
 
 
 def _whiteout() -> None:
@@ -154,9 +164,9 @@ OPERATIONS: "dict[str, Callable[[], object]]" = {
 }
 
 
-def trial(where: str, userxattr: bool, mount: list[str], operations: dict[str, str]) -> "dict[str, Any]":
+def trial(where: str, userxattr: bool, attempt: list[str], operations: dict[str, str]) -> "dict[str, Any]":
     """Give the fields of a facts.Trial."""
-    return {"where": where, "userxattr": userxattr, "mount": mount, "operations": operations}
+    return {"where": where, "userxattr": userxattr, "mount": attempt, "operations": operations}
 
 
 def _is_in_effect(name: str, value: str) -> bool:

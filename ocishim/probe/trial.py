@@ -11,7 +11,7 @@ from errno import EINVAL, ENODEV
 from .. import linux
 from ..errors import SyscallError
 from ..namespaces import STAGE
-from . import scratch
+from . import idmapped, scratch, served
 from .facts import Attempt, Trial, errno_name
 
 TYPE_CHECKING = False
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-#: Seconds; the whole takes some 50 ms.
-PATIENCE = 5
+#: Seconds; the whole takes some 70 ms, but 2 s (served.PATIENCE) more where fuse-overlayfs hangs.
+PATIENCE = 8
 #: Who tries for an ordinary user where ocishim is root: nobody.
 ORDINARY = 65534
 _CLONE_NEWUSER = 0x10000000
@@ -38,19 +38,25 @@ class Result:
         self.trusted_xattr: bool | None = None
         self.user_xattr: bool | None = None
         self.fuse = _UNKNOWN
+        self.served = _UNKNOWN
+        self.operations: dict[str, str] = {}
         self.tried = ""
         self.options: dict[str, Attempt] = {}
+        self.idmapped = _UNKNOWN
         self.trials: tuple[Trial, ...] = ()
         self.tried_as = os.geteuid()
         self.make = _UNKNOWN
 
 
-def run(*, is_initial: bool) -> Result:
-    """Try everything. In the initial user namespace root tries for an ordinary user as nobody."""
+def run(*, is_initial: bool, program: str, show: "Callable[[str], None]") -> Result:
+    """Try everything. In the initial user namespace root tries for an ordinary user as nobody.
+
+    `program` is fuse-overlayfs, if it is there; `show` gets what is being tried.
+    """
     result = Result()
     ordinary = ORDINARY if is_initial and os.geteuid() == 0 else 0
     result.tried_as = ordinary or result.tried_as
-    found, died = _in_child(lambda: _here(ordinary))
+    found, died = _in_child(lambda: _here(ordinary, program, show))
     if found is None:
         result.make = died
         return result
@@ -61,6 +67,7 @@ def run(*, is_initial: bool) -> Result:
     result.trusted_xattr = found.get("trusted_xattr")
     result.user_xattr = found.get("user_xattr", inside.get("user_xattr"))
     result.fuse = _attempt(found.get("fuse"))
+    result.served, result.operations = _attempt(found.get("served")), found.get("operations", {})
     result.make = _attempt(found.get("make"))
     result.trials = tuple(
         Trial(each["where"], each["userxattr"], _attempt(each["mount"]), each["operations"])
@@ -70,6 +77,7 @@ def run(*, is_initial: bool) -> Result:
         if "options" in place and not result.tried:
             result.tried = tried
             result.options = {name: _attempt(each) for name, each in place["options"].items()}
+            result.idmapped = _attempt(place.get("idmapped"))
     return result
 
 
@@ -110,7 +118,7 @@ def _in_child(function: "Callable[[], Any]") -> "tuple[Any, Attempt]":
     return found, _UNKNOWN
 
 
-def _here(ordinary: int) -> "dict[str, Any]":
+def _here(ordinary: int, program: str, show: "Callable[[str], None]") -> "dict[str, Any]":
     """Try as the process is, then in a new user namespace; in a mount namespace of its own if it may."""
     found: dict[str, Any] = {"new_mount_api": _fsopen(), "trials": []}
     os.chdir(os.path.dirname(STAGE))
@@ -127,11 +135,17 @@ def _here(ordinary: int) -> "dict[str, Any]":
     else:
         found["trusted_xattr"] = _set_xattr("trusted.overlay.ocishim")
         found["user_xattr"] = _set_xattr("user.ocishim")
+        show("trying overlays by the kernel")
         found["options"] = scratch.options()
+        found["idmapped"] = idmapped.overlay()
         found["trials"] = [scratch.whole("here", value) for value in (False, True)]
         found["fuse"] = _fuse()
+        if program and found["fuse"] == ["yes"]:
+            show("trying an overlay by fuse-overlayfs")
+            found["served"], found["operations"] = served.overlay(program)
         name = "namespace"
         os.mkdir(name)
+    show("trying overlays in a user namespace")
     inside, died = _in_child(lambda: _in_user_namespace(name, ordinary))
     found["make"] = list(_fields(died)) if inside is None else inside.pop("make")
     found["userns"] = inside or {}
@@ -158,12 +172,13 @@ def _in_user_namespace(mount_point: str, ordinary: int) -> "dict[str, Any]":
         _tmpfs(mount_point)
     except OSError as e:
         return {"make": ["no", step, errno_name(e)]}
+    has_options = mount_point != os.path.basename(STAGE)
     return {
         "make": ["yes"],
         "new_mount_api": _fsopen(),
         "user_xattr": _set_xattr("user.ocishim"),
         # Where they have been tried as root they are not refused a second time into the kernel's log.
-        "options": scratch.options() if mount_point == os.path.basename(STAGE) else {},
+        **({} if has_options else {"options": scratch.options(), "idmapped": idmapped.overlay()}),
         "trials": [scratch.whole("userns", value) for value in (False, True)],
     }
 

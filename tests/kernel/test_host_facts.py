@@ -178,7 +178,7 @@ def test_a_program_that_hangs_is_not_waited_for(host: Host, tmp_path: pathlib.Pa
     slow = tmp_path / "runc-slow"
     slow.write_text(f"#!/bin/sh\nsh -c 'sleep 30; true' {tmp_path}\n")
     slow.chmod(0o755)
-    host.settings.write_text(f'fuse_overlayfs = "{slow}"\n[runtimes.slow]\npath = "{slow}"\n')
+    host.set(f'fuse_overlayfs = "{slow}"\n[runtimes.slow]\npath = "{slow}"\n')
 
     start = time.monotonic()
     _, found = look(host)

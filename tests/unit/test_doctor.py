@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 from harness import ROOT
 
-from ocishim import doctor, findings
+from ocishim import doctor, findings, tried
 from ocishim.probe import facts as known
 from ocishim.probe import host, scratch
 from ocishim.report import Line, Report
@@ -20,6 +20,9 @@ RECORDED = {
 }
 REFUSED = {"result": "no", "step": "unshare(CLONE_NEWUSER)", "errno": "EPERM", "said": ""}
 UNKNOWN = {"result": "unknown", "step": "", "errno": "", "said": ""}
+GONE = {
+    "name": "runc", "path": "", "kind": "", "version": "", "problem": "gone", "oci": [], "mount_options": [],
+}  # fmt: skip
 ORDINARY = "in an ordinary user's user namespace by the kernel"
 
 
@@ -75,6 +78,9 @@ def test_what_can_be_run_on_a_recorded_host(name: str, status: int, verdicts: li
         ("5.10", "verity=on", "no", "OVL-OPT-25"),
         ("5.10", "an overlay made in one, with userxattr", "no", "OVL-KRN-02"),
         ("5.10", ORDINARY, "no", "OVL-KRN-02"),
+        ("5.10", "idmapped layers", "no", "OVL-UNS-03"),
+        ("5.10", "an overlay by fuse-overlayfs", "ok", ""),
+        ("6.1", "idmapped layers", "?", ""),
         ("6.1", "userxattr", "ok", ""),
         ("6.1", "a container's work on it", "ok", ""),
         ("6.1", "an overlay made in one, with userxattr", "?", "OVL-UPP-05"),
@@ -165,7 +171,7 @@ OTHER_HOSTS: list[tuple[dict[str, object], str, str, str, str, int]] = [
         "no", "EINVAL from fsconfig volatile", "OVL-KRN-04", 0,
     ),
     (
-        {"runtimes": [{"name": "runc", "path": "", "kind": "", "version": "", "problem": "gone"}]},
+        {"runtimes": [GONE]},
         "under runc",
         "no", "gone", "OVL-RUN-09", 1,
     ),
@@ -257,5 +263,8 @@ def test_the_schema_has_the_names_of_the_code() -> None:
     assert [*properties["overlay"]["properties"]["options"]["properties"]] == [*scratch.OPTIONS]
     assert properties["process"]["properties"]["capabilities"]["items"]["enum"] == [*host.CAPABILITIES]
     assert [*properties["userns"]["properties"]["sysctls"]["properties"]] == [*host.SYSCTLS]
-    operations = properties["trials"]["items"]["properties"]["operations"]["properties"]
-    assert [*operations] == [*scratch.OPERATIONS] == [*doctor.OPERATIONS]
+    assert properties["process"]["properties"]["seccomp"]["enum"] == [*host.SECCOMP, ""]
+    runtime = properties["runtimes"]["items"]["properties"]
+    assert [*runtime] == [field.name for field in dataclasses.fields(known.Runtime)]
+    operations = SCHEMA["$defs"]["operations"]["properties"]
+    assert [*operations] == [*scratch.OPERATIONS] == [*tried.OPERATIONS]
