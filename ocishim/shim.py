@@ -82,5 +82,6 @@ def _for_a_person(inv: argv.Invocation) -> list[str] | None:
     if inv.command == "help" and after and after[0] != "run" and after[0] not in argv.OWN_COMMANDS:
         return None
     if inv.command in argv.OWN_COMMANDS:
-        return [inv.command, *after]
+        given = (("--runtime", inv.runtime), ("--overlay", inv.overlay))
+        return [inv.command, *(word for pair in given if pair[1] for word in pair), *after]
     return ["run", "--help"] if inv.help and inv.command == "run" else None

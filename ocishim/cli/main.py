@@ -1,10 +1,15 @@
 """What `ocishim --help` and `ocishim run --help` say."""
 
+import os
+import sys
+
 import click
 
 from .. import __version__
 from ..errors import printable
 from ..settings import MODES, PATH
+from . import terminal
+from .completion import COMPLETE, OCI, completion, of_the_runtime, teach
 from .doctor import doctor
 from .explain import explain
 from .plan import plan
@@ -27,16 +32,36 @@ class _Commands(click.Group):
     """The commands, the most used one first."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
+        own = list(self.commands)
+        return [*own, *(name for name in OCI if name not in own)] if ctx.resilient_parsing else own
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Give a command, and to a shell that completes one also those that a runtime gets."""
+        found = super().get_command(ctx, cmd_name)
+        is_asked = not found and ctx.resilient_parsing and cmd_name in OCI
+        return of_the_runtime(cmd_name) if is_asked else found
 
 
 @click.group(
     cls=_Commands,
+    short_help="Overlay mounts that work under any OCI runtime.",
     epilog=_EPILOG,
     options_metavar="[--runtime NAME|PATH] [--overlay MODE]",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, message="%(prog)s version %(version)s, then the runtime's own version")
+@click.option(
+    "--runtime",
+    metavar="NAME|PATH",
+    expose_value=False,
+    help="The low-level runtime: runc, crun, runsc, or a path.",
+)
+@click.option(
+    "--overlay",
+    type=click.Choice(MODES),
+    expose_value=False,
+    help="Mount overlays by the kernel, by fuse-overlayfs, or by the first of them that can (auto).",
+)
 def ocishim() -> None:
     """Overlay mounts that work under runc, crun and runsc, or a container that does not start and says why.
 
@@ -51,6 +76,9 @@ def ocishim() -> None:
     epilog="Any other option of the runtime's own run may be given as well: --detach, --pid-file FILE, …",
 )
 @click.argument("bundle", metavar="BUNDLE | [--bundle BUNDLE] ID")
+@click.option(
+    "-b", "--bundle", "directory", metavar="BUNDLE", help="The bundle; the argument is then the id."
+)
 @click.option("--runtime", metavar="NAME|PATH", help="The low-level runtime: runc, crun, runsc, or a path.")
 @click.option(
     "--overlay",
@@ -65,7 +93,7 @@ def run(**_: object) -> None:
     """
 
 
-@click.command("help")
+@click.command("help", short_help="Show this text, or that of a command.")
 @click.argument("command", required=False)
 @click.pass_context
 def help_(ctx: click.Context, command: str | None) -> None:
@@ -80,16 +108,25 @@ def help_(ctx: click.Context, command: str | None) -> None:
     click.echo(found.get_help(context))
 
 
+plan.short_help = "Show what run would do, and do not do it."
 ocishim.add_command(plan)
 ocishim.add_command(doctor)
 ocishim.add_command(explain)
+ocishim.add_command(completion)
 ocishim.add_command(help_)
+teach([ocishim, *ocishim.commands.values()])
 
 
 def main(args: list[str]) -> int:
     """Do what a command line for a person asks for; give the exit status."""
     try:
-        status = ocishim.main(args, prog_name="ocishim", standalone_mode=False)
+        status = ocishim.main(
+            args, prog_name="ocishim", standalone_mode=False, color=terminal.colour(), complete_var=COMPLETE
+        )
+    except OSError:
+        # What is still in its buffer cannot be written: Python would say so a second time at its end.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - until the end
+        raise
     except click.ClickException as e:
         # One line, small first letter: as errors of the runtime path look.
         text = " ".join(e.format_message().rstrip(".").split())
