@@ -1,0 +1,1 @@
+"""Verdicts: what ocishim says of an overlay, against what the overlay then does, kernel by kernel."""
