@@ -1,0 +1,93 @@
+"""Findings that doctor BUNDLE tells of an overlay that starts, made to happen on this machine."""
+
+import dataclasses
+import json
+import pathlib
+import sys
+
+import pytest
+from kernel.asked import RW, USER, Case, ask
+
+from ocishim import findings
+
+PROGRAM = pathlib.Path(__file__).with_name("diagnosing.py")
+ON_K = ("lowerdir=l", "upperdir=k/u", "workdir=k/w")
+#: The finding, how it is made, what is said: mark, what and why.
+CASES: dict[str, tuple[Case, str]] = {
+    "OVL-KRN-06": (
+        Case("", "", ("lowerdir=l",)),
+        "ok lowerdir=B/l is the only layer: an empty one is put under it",
+    ),
+    "OVL-LOW-03": (
+        Case("mount -t tmpfs t l/d", ""),
+        "? lowerdir=B/l: what is mounted on B/l/d is not part of the overlay",
+    ),
+    "OVL-LOW-14": (
+        Case("overlay o l", "", ("lowerdir=o", *RW[1:])),
+        "ok lowerdir=B/o: no file handles (EOPNOTSUPP)",
+    ),
+    "OVL-LOW-15": (
+        Case("mkdir m; mount -t tmpfs t m; echo x >m/x", "", ("lowerdir=l:m", *RW[1:])),
+        "? layers on several file systems: inode numbers change when a file is copied up",
+    ),
+    "OVL-LOW-18": (
+        Case("overlay o l", "", ("lowerdir=o", *RW[1:])),
+        "ok lowerdir=B/o: a lower layer is an overlay itself",
+    ),
+    "OVL-OPT-24": (
+        Case("", "", (*RW, "verity=on")),
+        "? verity: it checks files copied up by metadata only, and metacopy is off",
+    ),
+    "OVL-UNS-02": (
+        Case("chown -R 1234 l", "", ("lowerdir=l",), who=USER),
+        "? lowerdir=B/l: its owner is not mapped in this user namespace",
+    ),
+    "OVL-UNS-06": (
+        Case("overlay o l; mkdir o/u o/w", "", ("lowerdir=l", "upperdir=o/u", "workdir=o/w")),
+        "? workdir=B/o/w: no whiteouts (EPERM)",
+    ),
+    "OVL-UNS-09": (
+        Case("mount -t tmpfs -o noexec,nodev t l; echo x >l/x", ""),
+        "? lowerdir=B/l: its mount has noexec, nodev, which the overlay has not",
+    ),
+    "OVL-UPP-12 warning": (
+        Case("mkdir k; mount -t tmpfs -o size=1m t k; mkdir k/u k/w", "", ON_K),
+        "? upperdir=B/k/u: 1 MiB are free",
+    ),
+    "OVL-UPP-13": (
+        Case("with=noacl disk k 114M mkfs.btrfs -q; mkdir k/u k/w", "", ON_K),
+        "? workdir=B/k/w: no POSIX ACLs (EOPNOTSUPP)",
+    ),
+    "OVL-UPP-15": (
+        Case("with=usrquota disk k 32M mkfs.ext4 -q; mkdir k/u k/w", "", ON_K),
+        "? upperdir=B/k/u: mounted with usrquota",
+    ),
+    "OVL-UPP-17": (
+        Case("mkdir k; fuse-overlayfs -o lowerdir=l,upperdir=u,workdir=w k; mkdir k/u k/w", "", ON_K),
+        "? workdir=B/k/w: no O_TMPFILE (EOPNOTSUPP)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_warning_is_a_line_with_its_page(tmp_path: pathlib.Path, name: str) -> None:
+    (case, expected), bundle = CASES[name], tmp_path / "b"
+    program = f"{sys.executable} -I {PROGRAM}"
+
+    asked = ask(dataclasses.replace(case, ask="", program=program), bundle)
+
+    said = [line for line in json.loads(asked.stdout) if line["page"] == name[:10]]
+    remedy = findings.get(name[:10]).remedy if expected[0] == "?" else ""
+    line = {"page": name[:10], "said": expected.replace("B/", f"{bundle}/"), "remedy": remedy}
+    assert line in said, asked.stdout
+
+
+def test_doctor_tells_them_too(tmp_path: pathlib.Path) -> None:
+    """The whole program once, with the status of a bundle that would start."""
+    case, _ = CASES["OVL-LOW-03"]
+
+    asked = ask(dataclasses.replace(case, ask="doctor ."), tmp_path / "b")
+
+    assert asked.returncode == 0
+    assert "is not part of the overlay" in asked.stdout
+    assert "OVL-LOW-03" in asked.stdout
