@@ -62,7 +62,7 @@ def has(path: str, text: str) -> bool:
         found = os.fstat(file)
         if found.st_uid != os.geteuid() or found.st_mode & 0o22:
             return False
-        return text in os.read(file, _LARGEST).decode("utf-8", "surrogateescape").split("\n")
+        return f"\n{text}\n".encode("utf-8", "surrogateescape") in b"\n" + os.read(file, _LARGEST)
     except OSError:
         return False
     finally:
