@@ -126,7 +126,7 @@ def said_of(step: Step, text: str) -> str:
 
     for role, path in (("upper", step.upper), ("work", step.work)):
         text = text.replace(f"{step.work}/{SCRATCH}/{role}", path)
-        text = re.sub(rf"/proc/self/fd/\d+/{role}\b", lambda _, path=path: path, text)  # type: ignore[misc]
+        text = re.sub(rf"/proc/self/fd/\d+/{role}\b", path.replace("\\", r"\\"), text)
     return text
 
 

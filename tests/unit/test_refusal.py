@@ -1,5 +1,6 @@
 """Refusals in the catalogue's words: each page that the code names exists, and can be filled in."""
 
+import pathlib
 import re
 
 import pytest
@@ -38,7 +39,7 @@ def test_a_place_that_is_not_filled_in_is_a_bug() -> None:
 
 
 @pytest.mark.parametrize("path", CODE, ids=lambda path: str(path.relative_to(ROOT)))
-def test_the_pages_that_the_code_names_exist(path: object) -> None:
-    named = set(re.findall(r"\bOVL-[A-Z]{3}-\d\d\b", path.read_text()))  # type: ignore[attr-defined]
+def test_the_pages_that_the_code_names_exist(path: pathlib.Path) -> None:
+    named = set(re.findall(r"\bOVL-[A-Z]{3}-\d\d\b", path.read_text()))
 
     assert named - {finding.id for finding in findings.all()} == set()
