@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from .argv import Invocation
     from .bundle import Bundle
+    from .idmap import Edits, Namespace
     from .overlay import OverlayMount
     from .patience import Tell
     from .runtime import LowLevelRuntime
@@ -27,12 +28,36 @@ if TYPE_CHECKING:
 class Preparation:
     """What is to be done for a container: overlays to mount, and mounts that must go on reaching the host."""
 
-    __slots__ = ("here", "shared", "steps")
+    __slots__ = ("here", "namespace", "shared", "steps")
 
-    def __init__(self, steps: "list[Step]", shared: list[str], here: here.Here) -> None:
+    def __init__(
+        self,
+        steps: "list[Step]",
+        here: here.Here,
+        shared: "Sequence[str]" = (),
+        namespace: "Namespace | None" = None,
+    ) -> None:
         self.steps = steps
-        self.shared = shared
         self.here = here
+        self.shared = shared
+        self.namespace = namespace
+
+    @property
+    def edits(self) -> "Edits":
+        """What the runtime's spec has otherwise, besides the overlays."""
+        return self.namespace.edits if self.namespace else {}
+
+
+def enter(inv: "Invocation", runtime: "LowLevelRuntime", found: "Bundle") -> "Namespace | None":
+    """Become root of a user namespace where this process may not mount; None where it may.
+
+    There is no way back. Raises ShimError if there can be no such namespace.
+    """
+    if here.may_mount():
+        return None
+    from . import rootless
+
+    return rootless.enter(inv, runtime, found)
 
 
 def decide(
@@ -41,6 +66,7 @@ def decide(
     settings: "Settings",
     found: "Bundle",
     mounts: "Sequence[OverlayMount]",
+    namespace: "Namespace | None" = None,
 ) -> Preparation:
     """Look at a bundle's overlays and decide; give `inv` what the runtime needs. Nothing is mounted.
 
@@ -61,7 +87,9 @@ def decide(
         from . import gvisor
 
         gvisor.prepare(inv, runtime.settings, found, steps)
-    return Preparation(steps, shared_sources(found, (os.path.realpath(found.config), namespaces.STAGE)), this)
+    if namespace:  # nothing goes back from there to the host
+        return Preparation(steps, this, (), namespace)
+    return Preparation(steps, this, shared_sources(found, (os.path.realpath(found.config), namespaces.STAGE)))
 
 
 def look(
@@ -116,15 +144,17 @@ def overlays(
     Raises ShimError if the container must not start.
     """
     _occupy_standard_descriptors()
+    namespace = enter(inv, runtime, found)
     name = inv.words[inv.id_at] if inv.id_at >= 0 else "?"
-    decided = decide(inv, runtime, settings, found, mounts)
+    decided = decide(inv, runtime, settings, found, mounts, namespace)
     locks = lock(decided.steps)
     stage = Stage(decided.shared, settings, name, locks, decided.here)
     stage.check_free(decided.steps)
     choice = Choice(stage, settings)
     binds = [(step.mount, choice.mount(step)) for step in decided.steps]
     choice.clear()
-    namespaces.bind_config(rewrite.spec(found.text, binds, runtime.kind), stage.path, found.config)
+    text = rewrite.spec(found.text, binds, runtime.kind, decided.edits)
+    namespaces.bind_config(text, stage.path, found.config)
 
 
 def rehearse(settings: "Settings", decided: Preparation) -> list[str]:

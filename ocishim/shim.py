@@ -44,6 +44,10 @@ def main() -> int:
 def _to_runtime(inv: argv.Invocation, called_by: str, environ: "Mapping[bytes, bytes]") -> "NoReturn":
     found = settings.load(environ)
     low_level = runtime.find(inv.runtime, called_by, found, environ)
+    if inv.command and posix.geteuid():
+        from . import rootless
+
+        rootless.go_on(inv, low_level, environ)
     if inv.command in argv.MAKES_CONTAINER and not inv.help:
         from . import container
 

@@ -13,6 +13,7 @@ import click
 from .. import argv, container, namespaces, prepare, rewrite, runtime, settings
 from ..bundle import Bundle
 from ..candidate import Candidate
+from ..idmap import Namespace
 from ..overlay import OverlayMount
 from ..step import Step
 from . import terminal
@@ -48,8 +49,10 @@ def plan(bundle: str, name: str, mode: str | None, form: str) -> None:
     low_level = runtime.find(name, "ocishim", found_settings, environ)
     inv.words[inv.id_at] = bundle if "/" in bundle else f"./{bundle}"
     found, mounts = container.read(inv)
-    chosen = _decide(inv, low_level, found_settings, found, mounts)
-    new = rewrite.spec(found.text, [(step.mount, _target(step)) for step, _ in chosen], low_level.kind)
+    namespace = prepare.enter(inv, low_level, found) if mounts else None
+    chosen = _decide(inv, low_level, found_settings, found, mounts, namespace)
+    binds = [(step.mount, _target(step)) for step, _ in chosen]
+    new = rewrite.spec(found.text, binds, low_level.kind, namespace.edits if namespace else {})
     words = [low_level.path, *low_level.settings.args, *inv.words]
     if form == "json":
         click.echo(json.dumps(_document(found, low_level, chosen, new, words), indent=2))
@@ -63,10 +66,11 @@ def _decide(
     found_settings: settings.Settings,
     found: Bundle,
     mounts: list[OverlayMount],
+    namespace: Namespace | None,
 ) -> Chosen:
     if not mounts:
         return []
-    decided = prepare.decide(inv, low_level, found_settings, found, mounts)
+    decided = prepare.decide(inv, low_level, found_settings, found, mounts, namespace)
     backends = prepare.rehearse(found_settings, decided)
     return [
         (step, next(each for each in step.candidates if each.backend == backend))

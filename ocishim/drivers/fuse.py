@@ -6,11 +6,11 @@ with the connection.
 """
 
 import os
-from errno import ECONNABORTED, ENOTCONN
+from errno import ECONNABORTED, ENOTCONN, EPERM
 
 from .. import linux
 from ..errors import MountError, SyscallError, words
-from ..namespaces import detach
+from ..namespaces import STAGE, detach
 from .kernel import MS_FLAGS
 
 TYPE_CHECKING = False
@@ -162,7 +162,7 @@ def _start(argv: list[str], inherited: list[int], errors: int, server: Server) -
 
 def _become_server(argv: list[str], inherited: list[int], errors: int, server: Server) -> "NoReturn":
     try:
-        linux.setns(server.home, linux.CLONE_NEWNS)
+        _leave_private(server.home)
         os.chdir("/")
         null = os.open("/dev/null", os.O_RDWR)
         os.dup2(null, 0)
@@ -183,6 +183,21 @@ def _become_server(argv: list[str], inherited: list[int], errors: int, server: S
         why = str(e) if isinstance(e, SyscallError) else words(e.errno or 0)
         os.write(errors, f"{argv[0]}: {why}".encode(errors="replace"))
     os._exit(1)
+
+
+def _leave_private(home: int) -> None:
+    """Go where the mount is not seen: to the namespace that ocishim came from.
+
+    Without rights over that one, into a copy of the private one from which the stage is unmounted with all
+    that is mounted there.
+    """
+    try:
+        linux.setns(home, linux.CLONE_NEWNS)
+    except SyscallError as e:
+        if e.errno != EPERM:
+            raise
+        linux.unshare(linux.CLONE_NEWNS)
+        linux.umount(STAGE)
 
 
 def _ask(target: str, group: int) -> str:

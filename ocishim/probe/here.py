@@ -4,6 +4,8 @@ import os
 
 #: PROC_USER_INIT_INO (include/linux/proc_ns.h): the inode of the initial user namespace.
 INITIAL = 0xEFFFFFFD
+#: CAP_SYS_ADMIN's bit in CapEff.
+_SYS_ADMIN = 1 << 21
 _PARAMETERS = "/sys/module/overlay/parameters"
 #: The module's parameters that change what an overlay means.
 _MEANING = ("index", "metacopy", "nfs_export", "redirect_dir", "xino_auto")
@@ -22,6 +24,11 @@ class Here:
         self.is_initial = is_initial
         self.defaults = defaults
         self.rights = rights
+
+
+def may_mount() -> bool:
+    """Tell whether this process may mount: root with CAP_SYS_ADMIN (capabilities(7))."""
+    return os.geteuid() == 0 and bool(int(_rights() or "0", 16) & _SYS_ADMIN)
 
 
 def look() -> Here:

@@ -61,7 +61,7 @@ def _look_at(
     try:
         [(layers, marked)] = prepare.look([mount], found.directory, this)
         [step] = plan.make([mount], [(layers, marked)], this, mode, None, kind)
-        [backend] = prepare.rehearse(settings, prepare.Preparation([step], [], this))
+        [backend] = prepare.rehearse(settings, prepare.Preparation([step], this))
     except ShimError as e:
         refused = _told(e)
     try:

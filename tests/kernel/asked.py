@@ -31,6 +31,11 @@ fuse() { # DIR UID: mount FUSE there for a user, with descriptor 3 as the server
 xattr() { python3 -c 'import os, sys; os.setxattr(sys.argv[1], sys.argv[2], sys.argv[3].encode())' "$@"; }
 """
 USER = "unshare --user --map-root-user --mount "
+#: Somebody without subordinate ids, who may look into a test's directory.
+NOBODY = (
+    "setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=+dac_read_search "
+    "--ambient-caps=+dac_read_search "
+)
 #: The runtime is never started: all of this is refused.
 KERNEL = "--overlay kernel --runtime true create --bundle . c1"
 FUSE = "--overlay fuse --runtime true create --bundle . c1"

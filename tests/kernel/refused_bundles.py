@@ -1,6 +1,6 @@
 """Entries and hosts that ocishim refuses, made by scripts: the table of test_findings_refused.py."""
 
-from kernel.asked import FUSE, RUNSC, RW, USER, Case
+from kernel.asked import FUSE, NOBODY, RUNSC, RW, USER, Case
 
 ON_K = ("lowerdir=l", "upperdir=k/u", "workdir=k/w")
 _SHARED: dict[str, object] = {
@@ -9,6 +9,11 @@ _SHARED: dict[str, object] = {
         {"destination": "/0", "type": "overlay", "options": RW},
         {"destination": "/1", "type": "bind", "source": "u", "options": ["bind"]},
     ],
+}
+_MAPS = {
+    "namespaces": [{"type": "user"}],
+    "uidMappings": [{"containerID": 0, "hostID": 5000, "size": 1}],
+    "gidMappings": [{"containerID": 0, "hostID": 65534, "size": 1}],
 }
 #: The finding, and what is special: how it is made, what is said.
 CASES: dict[str, Case] = {
@@ -29,8 +34,8 @@ CASES: dict[str, Case] = {
     ),
     "OVL-KRN-15": Case(
         "",
-        "uid 0 has no CAP_SYS_ADMIN here: nothing can be mounted",
-        who="setpriv --bounding-set=-sys_admin ",
+        "uid 0 has no CAP_SYS_ADMIN here, and may make no user namespace: nothing can be mounted",
+        who="setpriv --bounding-set=-sys_admin strace -qq -o /dev/null -e inject=unshare:error=EPERM ",
         where="",
     ),
     "OVL-OPT-02": Case(
@@ -190,5 +195,19 @@ CASES: dict[str, Case] = {
         "upperdir=B/u is written to by mounts[0]",
         where="mounts[1]: ",
         more=(("lowerdir=l", "upperdir=u", "workdir=w2"),),
+    ),
+    "OVL-UNS-11": Case(
+        "",
+        "id 5000 of the host is not the user's to map; the user's ids are 65534",
+        who=NOBODY,
+        where="linux.uidMappings[0]: ",
+        spec={"linux": _MAPS},
+    ),
+    "OVL-UNS-12": Case(
+        "",
+        "1000 is not mapped in the container's user namespace, which has 0 → 65534",
+        who=NOBODY,
+        where="process.user.uid: ",
+        spec={"process": {"user": {"uid": 1000, "gid": 0}}},
     ),
 }
