@@ -36,6 +36,8 @@ def check(where: str, layers: "Sequence[Layer]") -> None:
                 raise refusal.of("OVL-UPP-14", where, role=layer.role, path=layer.path)
             if layer.is_fixed:
                 raise refusal.of("OVL-UPP-18", where, role=layer.role, path=layer.path)
+            if not layer.may_write:
+                raise refusal.of("OVL-UNS-13", where, role=layer.role, path=layer.path, uid=os.geteuid())
         if work.is_marked:
             mark = f"{work.path}/work/incompat/volatile"
             raise refusal.of("OVL-OPT-17", where, path=upper.path, other=mark)

@@ -113,7 +113,7 @@ def _look_at(
     looked = []
     for role, path in layer.named(mount):
         tell(f"{mount.where}: {role}={path}")
-        looked.append(layer.look(role, path, directory))
+        looked.append(layer.look(role, path, directory, this.is_initial))
     _check_colons(mount, looked)
     marked = [] if any(each.errno for each in looked) else marks.look(looked, this.is_initial)[0]
     return [each.fields() for each in looked], [mark.fields() for mark in marked]

@@ -182,6 +182,8 @@ def _stack(step: Step, by: Candidate) -> Iterator[str]:
         yield _line("" if role == shown else role, path)
         shown = role
     yield _line("mounted", f"{_WHO[by.backend]}: {'; '.join(['a trial went well', *by.pro])}")
+    for con in by.con:
+        yield _line("but", con)
     why = dict(by.added)
     for number, word in enumerate([*by.words, *step.mount.flags]):
         reason = f"  ({why[word]})" if word in why else ""

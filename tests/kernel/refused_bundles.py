@@ -210,4 +210,9 @@ CASES: dict[str, Case] = {
         where="process.user.uid: ",
         spec={"process": {"user": {"uid": 1000, "gid": 0}}},
     ),
+    "OVL-UNS-13": Case(
+        "chmod 755 u; chown 1234 u",
+        "upperdir=B/u may not be written by uid 0 here: nothing could be made in the overlay",
+        who=USER,
+    ),
 }
