@@ -129,6 +129,8 @@ class OwnBundle(Bundle):
 
     def layer(self, name: str, /, **files: str) -> pathlib.Path:
         """Make a directory in the bundle, with files."""
+        if (self.directory / name).exists():
+            return self.directory / name
         return self.person.own_all(super().layer(name, **files))
 
     def work(self, script: str) -> None:
