@@ -27,7 +27,10 @@ _ABILITIES = {
 
 def judge(bundle: BundleFacts) -> Report:
     """Say what the facts of a bundle mean."""
-    sections = {
+    sections: dict[str, tuple[Line, ...]] = {}
+    if bundle.namespace:
+        sections["User namespace for the container"] = tuple(Line(OK, line) for line in bundle.namespace)
+    sections |= {
         f"{mount.where} on {mount.destination}": tuple(_mount(mount, bundle)) for mount in bundle.mounts
     }
     return Report(sections, tuple(_verdicts(bundle)), f"the bundle {bundle.path}")

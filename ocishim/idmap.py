@@ -54,6 +54,12 @@ class Namespace:
         self.edits: Edits = {}
         self.limits: list[str] = []
 
+    def describe(self) -> list[str]:
+        """Say to a person which namespace it is, and what it limits."""
+        if self.path:
+            return [f"joined: {self.path}", *self.limits]
+        return [f"made: users {told(self.uids)}", f"groups {told(self.gids)}", *self.limits]
+
     @property
     def is_single(self) -> bool:
         """Whether one user and one group is all there is."""

@@ -86,7 +86,7 @@ def decide(
     if runtime.kind == "runsc":
         from . import gvisor
 
-        gvisor.prepare(inv, runtime.settings, found, steps)
+        gvisor.prepare(inv, runtime.settings, found, steps, this.is_initial)
     if namespace:  # nothing goes back from there to the host
         return Preparation(steps, this, (), namespace)
     return Preparation(steps, this, shared_sources(found, (os.path.realpath(found.config), namespaces.STAGE)))

@@ -4,7 +4,7 @@ import _signal  # type: ignore[import-not-found]  # signal's C half; signal itse
 import posix
 import sys
 
-from . import argv, runtime, settings
+from . import argv, initial, runtime, settings
 from .errors import HostError, ShimError, words
 
 TYPE_CHECKING = False
@@ -44,7 +44,7 @@ def main() -> int:
 def _to_runtime(inv: argv.Invocation, called_by: str, environ: "Mapping[bytes, bytes]") -> "NoReturn":
     found = settings.load(environ)
     low_level = runtime.find(inv.runtime, called_by, found, environ)
-    if inv.command and posix.geteuid():
+    if inv.command and (posix.geteuid() or not initial.is_here()):
         from . import rootless
 
         rootless.go_on(inv, low_level, environ)

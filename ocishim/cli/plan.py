@@ -55,9 +55,9 @@ def plan(bundle: str, name: str, mode: str | None, form: str) -> None:
     new = rewrite.spec(found.text, binds, low_level.kind, namespace.edits if namespace else {})
     words = [low_level.path, *low_level.settings.args, *inv.words]
     if form == "json":
-        click.echo(json.dumps(_document(found, low_level, chosen, new, words), indent=2))
+        click.echo(json.dumps(_document(found, low_level, namespace, chosen, new, words), indent=2))
     else:
-        click.echo("\n".join(_text(found, low_level, chosen, new, words)))
+        click.echo("\n".join(_text(found, low_level, namespace, chosen, new, words)))
 
 
 def _decide(
@@ -83,14 +83,29 @@ def _target(step: Step) -> str:
 
 
 def _document(
-    found: Bundle, low_level: runtime.LowLevelRuntime, chosen: Chosen, new: str, words: list[str]
+    found: Bundle,
+    low_level: runtime.LowLevelRuntime,
+    namespace: Namespace | None,
+    chosen: Chosen,
+    new: str,
+    words: list[str],
 ) -> dict[str, Any]:
     return {
         "bundle": found.directory,
         "runtime": {"path": low_level.path, "kind": low_level.kind},
+        "user_namespace": _user_namespace(namespace) if namespace else None,
         "mounts": [_mount(step, by) for step, by in chosen],
         "config": {"path": found.config, "diff": list(_diff(found.text, new))},
         "exec": words,
+    }
+
+
+def _user_namespace(namespace: Namespace) -> dict[str, Any]:
+    return {
+        "path": namespace.path,
+        "uids": [list(each) for each in namespace.uids],
+        "gids": [list(each) for each in namespace.gids],
+        "limits": namespace.limits,
     }
 
 
@@ -132,10 +147,17 @@ def _layers(step: Step) -> Iterator[tuple[str, str]]:
 
 
 def _text(
-    found: Bundle, low_level: runtime.LowLevelRuntime, chosen: Chosen, new: str, words: list[str]
+    found: Bundle,
+    low_level: runtime.LowLevelRuntime,
+    namespace: Namespace | None,
+    chosen: Chosen,
+    new: str,
+    words: list[str],
 ) -> Iterator[str]:
     yield _line("bundle", found.directory)
     yield _line("runtime", f"{low_level.path} ({low_level.kind})")
+    for number, line in enumerate(namespace.describe() if namespace else ()):
+        yield _line("" if number else "user ns", line)
     if not chosen:
         yield _line("overlays", "none: the runtime gets the bundle as it is")
     for step, by in chosen:

@@ -73,7 +73,8 @@ class Trial:
 class UserNamespaces:
     """Whether this is the initial one, told in three ways, and whether an ordinary user may make another.
 
-    `by_xattr` and `tmpfs_xattr` (user.* on tmpfs) are None where they could not be tried.
+    `by_xattr` and `tmpfs_xattr` (user.* on tmpfs) are None where they could not be tried. `subids` counts the
+    subordinate ids of the user that `tried_as` names, `without` says why there are none; of root neither.
     """
 
     by_inode: bool
@@ -83,6 +84,8 @@ class UserNamespaces:
     tried_as: int
     make: Attempt
     tmpfs_xattr: bool | None
+    subids: int = 0
+    without: str = ""
 
 
 @dataclass(frozen=True, slots=True)

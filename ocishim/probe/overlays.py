@@ -75,7 +75,8 @@ class MountFacts:
 class BundleFacts:
     """The overlays of a bundle. `refused` is what stops it besides a single overlay.
 
-    `zfs` is the version of the module, "" without; `is_initial` tells the initial user namespace.
+    `zfs` is the version of the module, "" without; `is_initial` tells the initial user namespace, `namespace`
+    says which one ocishim makes or joins for it, in lines for people.
     """
 
     path: str
@@ -86,3 +87,4 @@ class BundleFacts:
     refused: str
     remedy: str
     page: str
+    namespace: tuple[str, ...] = ()

@@ -19,6 +19,7 @@ from .overlays import BundleFacts, CandidateFacts, LayerFacts, MountFacts
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..bundle import Bundle
+    from ..idmap import Namespace
     from ..overlay import OverlayMount
     from ..patience import Tell
     from ..settings import Settings
@@ -29,9 +30,17 @@ _ENTRIES = 200_000
 
 
 def look(
-    found: "Bundle", mounts: "list[OverlayMount]", settings: "Settings", mode: str, kind: str
+    found: "Bundle",
+    mounts: "list[OverlayMount]",
+    settings: "Settings",
+    mode: str,
+    kind: str,
+    namespace: "Namespace | None" = None,
 ) -> BundleFacts:
-    """Look at all overlays of a bundle; `mode` says who may mount them, `kind` is the runtime's."""
+    """Look at all overlays of a bundle; `mode` says who may mount them, `kind` is the runtime's.
+
+    `namespace` is the user namespace that was entered for it.
+    """
     refused, surveyed, steps = _NOTHING, [], []
     try:
         forced = plan.forced(found.spec, mounts)
@@ -46,7 +55,8 @@ def look(
     except ShimError as e:
         refused = _told(e)
     zfs, is_initial = _version_of_zfs(), here.look().is_initial
-    return BundleFacts(found.directory, kind, zfs, is_initial, tuple(surveyed), *refused)
+    told = tuple(namespace.describe()) if namespace else ()
+    return BundleFacts(found.directory, kind, zfs, is_initial, tuple(surveyed), *refused, told)
 
 
 _NOTHING = ("", "", "")

@@ -10,6 +10,7 @@ PASSING = {
     "ocishim",
     "ocishim.argv",
     "ocishim.errors",
+    "ocishim.initial",
     "ocishim.runtime",
     "ocishim.settings",
     "ocishim.shim",
