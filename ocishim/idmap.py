@@ -66,10 +66,11 @@ class Namespace:
         return _count(self.uids) == 1 and _count(self.gids) == 1
 
 
-def choose(spec: dict[str, object], user: User) -> Namespace:
+def choose(spec: dict[str, object], user: User, fills_in: bool = False) -> Namespace:
     """Find the user namespace that a user's container is made in. Raises SpecError if there is none.
 
-    A spec's own maps keep their meaning (OCI config-linux, "User namespace mappings"): where they make the
+    `fills_in` tells whether the runtime maps the user's own ids where the spec has no maps: what
+    `crun spec --rootless` writes. A spec's own maps keep their meaning (OCI config-linux, "User namespace mappings"): where they make the
     user root they are the namespace's, else the runtime makes a second namespace inside, with the same ids.
     """
     where, entry = _entry(spec)
@@ -80,6 +81,9 @@ def choose(spec: dict[str, object], user: User) -> Namespace:
         return found
     found = Namespace()
     uids, gids = _asked(spec, "uidMappings"), _asked(spec, "gidMappings")
+    if entry and fills_in and not uids and not gids:
+        found.edits |= _without_namespace(spec)
+        entry = None
     if entry and not (uids and gids):
         missing = "gidMappings" if uids else "uidMappings"
         raise SpecError(f"linux.{missing}", f"missing, with a user namespace in {where}", "add both mappings")

@@ -27,7 +27,7 @@ def enter(inv: "Invocation", runtime: "LowLevelRuntime", found: "Bundle") -> "Na
     from .probe import subordinate
 
     root = _state(inv, runtime.kind, posix.environ)
-    chosen = idmap.choose(found.spec, subordinate.look())
+    chosen = idmap.choose(found.spec, subordinate.look(), fills_in=runtime.kind == "crun")
     if chosen.path:
         _join(chosen.path)
     else:
