@@ -6,7 +6,7 @@ from spy import loaded
 #: Free of re, json, enum, typing, subprocess and the like.
 EXPECTED = {
     "_collections_abc", "_ctypes", "_json", "_stat", "errno",
-    "fcntl", "genericpath", "ocishim", "ocishim.argv", "ocishim.bundle",
+    "fcntl", "gc", "genericpath", "ocishim", "ocishim.argv", "ocishim.bundle",
     "ocishim.candidate", "ocishim.choice", "ocishim.container", "ocishim.drivers",
     "ocishim.drivers.kernel", "ocishim.errors",
     "ocishim.filesystems", "ocishim.jsontext", "ocishim.layers", "ocishim.linux", "ocishim.mountinfo",
