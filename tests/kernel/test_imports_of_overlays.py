@@ -19,6 +19,8 @@ EXPECTED = {
     "os", "os.path", "posixpath", "select", "stat",
 }  # fmt: skip
 
+#: What depends on what this machine has mounted: a file system that may hang, an overlay.
+BY_MACHINE = {"select", "ocishim.mountinfo"}
 #: What only a trial needs.
 UNTRIED = {"ocishim.probe.operations", "ocishim.probe.rehearsal", "ocishim.probe.sample"}
 
@@ -28,7 +30,7 @@ def test_a_kernel_overlay(host: harness.Host, bundle: harness.Bundle) -> None:
 
     found = loaded(host.directory, 'trial_cache = ""\n', "create", "--bundle", bundle.path, "c1")
 
-    assert found == EXPECTED
+    assert found | BY_MACHINE == EXPECTED
 
 
 def test_an_overlay_like_one_that_went_well_before(host: harness.Host, bundle: harness.Bundle) -> None:
@@ -38,8 +40,7 @@ def test_an_overlay_like_one_that_went_well_before(host: harness.Host, bundle: h
 
     again = loaded(host.directory, *words)
 
-    # A look at layers needs select only where a file system is mounted that may hang.
-    assert (first, again | {"select"}) == (EXPECTED, EXPECTED - UNTRIED)
+    assert (first | BY_MACHINE, again | BY_MACHINE) == (EXPECTED, EXPECTED - UNTRIED)
 
 
 def test_a_fuse_overlay(host: harness.Host, bundle: harness.Bundle) -> None:
@@ -48,4 +49,4 @@ def test_a_fuse_overlay(host: harness.Host, bundle: harness.Bundle) -> None:
 
     found = loaded(host.directory, settings, "--overlay", "fuse", "create", "--bundle", bundle.path, "c1")
 
-    assert found == EXPECTED | {"ocishim.drivers.fuse"}
+    assert found | BY_MACHINE == EXPECTED | {"ocishim.drivers.fuse"}
