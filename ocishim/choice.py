@@ -1,7 +1,6 @@
 """Which backend mounts an overlay: the candidates in order, each after a trial."""
 
 from .errors import HostError, MountError, ShimError
-from .probe import kmsg
 from .trials import Trials
 
 TYPE_CHECKING = False
@@ -28,13 +27,14 @@ class Choice:
 
         def act(by: "Candidate") -> None:
             self._trials.check(step, by)
-            watch = kmsg.Watch()
+            log = self._stage.kernel_log
+            before = log.now()
             try:
                 self._stage.attach(by, step, target)
             except MountError as e:
                 from .drivers import reason
 
-                self._protects = reason.protects(f"{e.why} {watch.said()}")
+                self._protects = reason.protects(f"{e.why} {log.said(before)}")
                 raise
 
         self._first(step, act)

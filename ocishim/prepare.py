@@ -97,26 +97,32 @@ def look(
 ) -> list[tuple[list[layer.Layer], list[marks.Mark]]]:
     """Look at all layers, and for marks in them. Raises HostError if a file system does not answer."""
 
-    def work(tell: "Tell") -> "Any":
+    def work(tell: "Tell") -> "list[tuple[list[layer.Layer], list[marks.Mark]]]":
         return [_look_at(mount, directory, this, tell) for mount in mounts]
 
-    found = work(lambda _: None) if patience.is_needless() else patience.ask(work)
+    def carry(tell: "Tell") -> "Any":
+        return [
+            ([each.fields() for each in its], [mark.fields() for mark in marked])
+            for its, marked in work(tell)
+        ]
+
+    if patience.is_needless():
+        return work(lambda _: None)
     return [
         ([layer.Layer(*fields) for fields in its], [marks.Mark(*fields) for fields in marked])
-        for its, marked in found
+        for its, marked in patience.ask(carry)
     ]
 
 
 def _look_at(
     mount: "OverlayMount", directory: str, this: here.Here, tell: "Tell"
-) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+) -> tuple[list[layer.Layer], list[marks.Mark]]:
     looked = []
     for role, path in layer.named(mount):
         tell(f"{mount.where}: {role}={path}")
         looked.append(layer.look(role, path, directory, this.is_initial))
     _check_colons(mount, looked)
-    marked = [] if any(each.errno for each in looked) else marks.look(looked, this.is_initial)[0]
-    return [each.fields() for each in looked], [mark.fields() for mark in marked]
+    return looked, [] if any(each.errno for each in looked) else marks.look(looked, this.is_initial)[0]
 
 
 def _check_colons(mount: "OverlayMount", looked: "Sequence[layer.Layer]") -> None:

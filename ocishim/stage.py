@@ -64,7 +64,7 @@ class Stage:
 
             empty = self._empty() if step.needs_empty_lower else ""
             kernel.mount(step, by, target, empty)
-            if mounted.is_refused(target) and any(layer.magic == filesystems.FUSE for layer in step.read):
+            if any(layer.magic == filesystems.FUSE for layer in step.read) and mounted.is_refused(target):
                 namespaces.detach(target)
                 kernel.mount(step, by, target, empty)
                 by.con.append("a FUSE layer refuses the first access, so it is mounted twice")

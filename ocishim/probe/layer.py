@@ -93,7 +93,7 @@ def look(role: str, written: str, bundle: str, is_initial: bool = True) -> Layer
     try:
         found = os.fstat(file)
         writable = role in ("upperdir", "workdir")
-        mount, identity = _mount(file)
+        mount, identity, magic, read_only = _mount(file)
         return Layer(
             role,
             written,
@@ -102,9 +102,9 @@ def look(role: str, written: str, bundle: str, is_initial: bool = True) -> Layer
             found.st_ino,
             mount,
             0,
-            writable and os.fstatvfs(file).f_flag & os.ST_RDONLY != 0,
+            writable and read_only,
             role == "workdir" and _exists("work/incompat/volatile", file),
-            linux.fs_type(file),
+            magic,
             identity,
             _has_acl(file),
             role == "workdir" and _is_stuck(f"/proc/self/fd/{file}/work"),
@@ -188,18 +188,25 @@ def _has_acl(file: int) -> bool:
     return True
 
 
-def _mount(file: int) -> tuple[int, str]:
+def _mount(file: int) -> tuple[int, str, int, bool]:
+    """Give a directory's mount: its id, its identity, the kind of file system, whether it is read-only."""
     try:
         mount = linux.mount_id(file)
-        if mount not in _identities:
-            _identities[mount] = linux.statmount(mount).hex()
-        return mount, _identities[mount]
+        if mount not in _mounts:
+            # Most of it is zeros, and it is written down: a run of them becomes a character that hex has not.
+            identity = linux.statmount(mount).hex().replace("0" * 16, "-")
+            _mounts[mount] = (mount, identity, *_file_system(file))
+        return _mounts[mount]
     except OSError:  # before 6.8, or a seccomp filter
-        return _old_mount_id(file), ""
+        return (_old_mount_id(file), "", *_file_system(file))
 
 
-#: By mount: many layers lie on few.
-_identities: dict[int, str] = {}
+#: By id: many layers lie on few mounts.
+_mounts: dict[int, tuple[int, str, int, bool]] = {}
+
+
+def _file_system(file: int) -> tuple[int, bool]:
+    return linux.fs_type(file), os.fstatvfs(file).f_flag & os.ST_RDONLY != 0
 
 
 def _old_mount_id(file: int) -> int:

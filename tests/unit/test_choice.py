@@ -57,7 +57,7 @@ def test_a_refusal_that_protects_upperdir_is_not_left_to_fuse_overlayfs(
         mounted.append(by.backend)
 
     monkeypatch.setattr(Trials, "check", check)
-    monkeypatch.setattr(kmsg.Watch, "said", lambda _: log)
+    monkeypatch.setattr(kmsg.Watch, "said", lambda *_: log)
     stage = types.SimpleNamespace(
         target=lambda _: "/0", attach=attach_, here=Here(), kernel_log=kmsg.Watch(), name="test"
     )
