@@ -17,6 +17,9 @@ _libc.unshare.argtypes = (ctypes.c_int,)
 _libc.setns.argtypes = (ctypes.c_int, ctypes.c_int)
 _libc.fstatfs.argtypes = (ctypes.c_int, ctypes.c_void_p)
 _libc.statx.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, ctypes.c_void_p)
+_libc.name_to_handle_at.argtypes = (
+    ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int,
+)  # fmt: skip
 _libc.syscall.restype = ctypes.c_long
 
 # The numbers of system calls from 424 on are the same on every architecture but alpha.
@@ -55,6 +58,7 @@ FSCONFIG_SET_STRING = 1
 FSCONFIG_SET_FD = 5
 FSCONFIG_CMD_CREATE = 6
 _OPEN_TREE_CLONE = 1
+_MAX_HANDLE_SZ = 128
 _AT_RECURSIVE = 0x8000
 _FSOPEN_CLOEXEC = 1
 _FSMOUNT_CLOEXEC = 1
@@ -96,6 +100,16 @@ def mount(source: str, target: str, fstype: str, flags: int, data: str = "") -> 
 def umount(target: str, force: bool = False) -> None:
     """umount2(2) with MNT_DETACH; with MNT_FORCE it ends the connection of a FUSE mount, too."""
     _check(_libc.umount2(os.fsencode(target), _MNT_DETACH | (_MNT_FORCE if force else 0)), "umount", target)
+
+
+def name_to_handle(path: str) -> tuple[int, bytes]:
+    """name_to_handle_at(2): the handle's type, and the handle."""
+    handle = ctypes.create_string_buffer(struct.pack("II", _MAX_HANDLE_SZ, 0), 8 + _MAX_HANDLE_SZ)
+    mount = ctypes.c_int()
+    result = _libc.name_to_handle_at(_AT_FDCWD, os.fsencode(path), handle, ctypes.byref(mount), 0)
+    _check(result, "name_to_handle_at", path)
+    length, kind = struct.unpack_from("Ii", handle)
+    return kind, handle.raw[8 : 8 + length]
 
 
 def fsopen(fstype: str) -> int:
