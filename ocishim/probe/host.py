@@ -6,7 +6,7 @@ from dataclasses import replace  # noqa: TID253 - nothing hot loads this
 from .. import __version__, runtime
 from ..drivers.fuse import find
 from ..errors import HostError, ShimError
-from . import programs
+from . import kmsg, programs
 from .facts import Facts, Fuse, Kernel, Overlay, Process, Runtime, UserNamespaces, errno_name
 
 TYPE_CHECKING = False
@@ -59,7 +59,7 @@ def look(
     uname = os.uname()
     return Facts(
         __version__,
-        Kernel(uname.release, uname.machine, tried.new_mount_api),
+        Kernel(uname.release, uname.machine, tried.new_mount_api, kmsg.is_gvisor()),
         _process(),
         Overlay(
             "overlay" in filesystems,
