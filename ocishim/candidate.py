@@ -207,11 +207,8 @@ def _split(mount: "OverlayMount", layers: "Sequence[Layer]") -> SpecError | None
     """Refuse an upper layer that cannot be named: a link to it would be followed, and the name then split."""
     for layer in layers:
         if layer.role == "upperdir" and ":" in layer.path:
-            return SpecError(
-                f"{mount.where}: fuse-overlayfs on {mount.destination}",
-                f"it splits upperdir={layer.path} at the colon",
-                "rename the directory, or take --overlay kernel",
-            )
+            path = f"upperdir={layer.path}"
+            return refusal.of("OVL-OPT-06", mount.where, program="fuse-overlayfs", path=path, value=":")
     return None
 
 

@@ -121,8 +121,8 @@ def _two_users(step: "Step", layer: "Layer", other: "Step") -> SpecError:
 
 
 def in_use(steps: "Sequence[Step]", taken: "Layer", by: str) -> SpecError:
-    """Say that an upper or work directory is taken, and by whom."""
-    [step] = [step for step in steps if taken in step.written]
+    """Say that a directory is taken, and by whom."""
+    step = next(step for step in steps if taken in step.layers)
     return refusal.of("OVL-OPT-13", step.mount.where, role=taken.role, path=taken.path, other=by)
 
 

@@ -48,6 +48,7 @@ class _libc:
     setns = _function("setns", 2)
     fstatfs = _function("fstatfs", 2)
     statx = _function("statx", 5)
+    name_to_handle_at = _function("name_to_handle_at", 5)
     syscall = _function("syscall", 7)
     syscall.restype = _Long
 
@@ -89,6 +90,7 @@ FSCONFIG_SET_STRING = 1
 FSCONFIG_SET_FD = 5
 FSCONFIG_CMD_CREATE = 6
 _OPEN_TREE_CLONE = 1
+_MAX_HANDLE_SZ = 128
 _AT_RECURSIVE = 0x8000
 _FSOPEN_CLOEXEC = 1
 _FSMOUNT_CLOEXEC = 1
@@ -130,6 +132,17 @@ def mount(source: str, target: str, fstype: str, flags: int, data: str = "") -> 
 def umount(target: str, force: bool = False) -> None:
     """umount2(2) with MNT_DETACH; with MNT_FORCE it ends the connection of a FUSE mount, too."""
     _check(_libc.umount2(os.fsencode(target), _MNT_DETACH | (_MNT_FORCE if force else 0)), "umount", target)
+
+
+def name_to_handle(path: str) -> tuple[int, bytes]:
+    """name_to_handle_at(2): the handle's type, and the handle."""
+    handle = (_Char * (8 + _MAX_HANDLE_SZ))(*_MAX_HANDLE_SZ.to_bytes(4, ORDER))
+    mount = (_Char * 4)()
+    result = _libc.name_to_handle_at(_AT_FDCWD, os.fsencode(path), handle, mount, 0)
+    _check(result, "name_to_handle_at", path)
+    found = bytes(handle)
+    length, kind = (int.from_bytes(found[at : at + 4], ORDER) for at in (0, 4))
+    return kind, found[8 : 8 + length]
 
 
 def fsopen(fstype: str) -> int:

@@ -73,12 +73,7 @@ def decide(
     Raises ShimError if the container must not start.
     """
     _check_namespaces(found.spec)
-    label = overlay.label_of(found.spec)
-    if label:
-        from .probe import selinux
-
-        if selinux.is_enabled():
-            overlay.label(mounts, label)
+    label(found.spec, mounts)
     this = here.look()
     forced = plan.forced(found.spec, mounts)
     mode = inv.overlay or settings.overlay
@@ -90,6 +85,16 @@ def decide(
     if namespace:  # nothing goes back from there to the host
         return Preparation(steps, this, (), namespace)
     return Preparation(steps, this, shared_sources(found, (os.path.realpath(found.config), namespaces.STAGE)))
+
+
+def label(spec: dict[str, object], mounts: "Sequence[OverlayMount]") -> None:
+    """Give overlays the label that the spec's mounts get, where labels mean something."""
+    context = overlay.label_of(spec)
+    if context:
+        from .probe import selinux
+
+        if selinux.is_enabled():
+            overlay.label(mounts, context)
 
 
 def look(
@@ -167,23 +172,26 @@ def rehearse(settings: "Settings", decided: Preparation) -> list[str]:
     """Find the backend for each overlay by trials, mounting nothing for good. Raises ShimError.
 
     A child does it, since a private mount namespace cannot be left. What each candidate was rejected for is
-    put into it, as `overlays` would.
+    put into it, as `overlays` would, and into each step who else writes to its lower layers.
     """
 
-    def work(_: "Tell") -> list[tuple[str, list[tuple[tuple[str, ...], list[str]]]]]:
+    def work(_: "Tell") -> list[tuple[str, list[tuple[tuple[str, ...], list[str]]], dict[str, str]]]:
         stage = Stage([], settings, "plan", lock(decided.steps), decided.here)
         stage.check_free(decided.steps)
+        writers = stage.writers(decided.steps)
         choice = Choice(stage, settings)
         found = []
         for step in decided.steps:
             chosen = choice.choose(step)
             told = [(each.rejected.args if each.rejected else (), each.con) for each in step.candidates]
-            found.append((chosen.backend, told))
+            its = {layer.path: writers[layer.path] for layer in step.read if layer.path in writers}
+            found.append((chosen.backend, told, its))
         return found
 
     chosen = []
     limit = patience.LIMIT * (2 * len(decided.steps) + 1)
-    for step, (backend, told) in zip(decided.steps, patience.ask(work, limit), strict=True):
+    for step, (backend, told, its) in zip(decided.steps, patience.ask(work, limit), strict=True):
+        step.writers = its
         for candidate, (arguments, con) in zip(step.candidates, told, strict=True):
             candidate.con = con
             candidate.rejected = ShimError(*arguments) if arguments else None

@@ -36,15 +36,30 @@ class Stage:
         self.kernel_log = kmsg.Watch()
 
     def check_free(self, steps: "Sequence[Step]") -> None:
-        """Raise SpecError if another overlay has one of the upper and work directories."""
-        written = [layer for step in steps for layer in step.written]
-        if not written:
+        """Raise SpecError if another overlay has one of the upper and work directories.
+
+        With index=on the kernel refuses a lower layer that another overlay writes to, too.
+        """
+        claimed = [layer for step in steps for layer in (step.layers if step.has_index else step.written)]
+        if not claimed:
             return
         from .probe import holder
 
-        found = holder.search(written)
-        if found and self._is_busy(found[0].path) is not False:
-            raise in_use(steps, *found)
+        for layer, by in holder.search(claimed):
+            if self._is_busy(layer.path) is not False:
+                raise in_use(steps, layer, by)
+
+    def writers(self, steps: "Sequence[Step]") -> dict[str, str]:
+        """Find lower layers that another overlay writes to: path, and which container's it is."""
+        from .probe import holder
+
+        read = [layer for step in steps for layer in step.read]
+        served = holder.server(read)
+        found = {served[0].path: served[1]} if served else {}
+        for layer, by in holder.search(read):
+            if layer.path not in found and self._is_busy(layer.path) is not False:
+                found[layer.path] = by
+        return found
 
     def target(self, step: "Step") -> str:
         """Give the mount point of an overlay; it is there."""

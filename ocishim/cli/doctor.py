@@ -76,7 +76,7 @@ def doctor(
     if is_redacted:
         facts = redact.facts(facts, redact.Placeholders(_secrets(facts, me)))
     try:
-        found = _judge(facts)
+        found = report_on(facts)
     except (KeyError, OverflowError, ValueError) as e:
         if not file:
             raise
@@ -93,7 +93,8 @@ def doctor(
     return found.status
 
 
-def _judge(facts: Facts) -> report.Report:
+def report_on(facts: Facts) -> report.Report:
+    """Judge a host, and a bundle on it if the facts have one."""
     host_report = judge(facts)
     if not facts.bundle:
         return host_report

@@ -121,6 +121,7 @@ def _mount(step: Step, by: Candidate) -> dict[str, Any]:
         "added": [{"option": option, "why": why} for option, why in by.added],
         "flags": step.mount.flags,
         "mounted_on": _target(step),
+        "writers": step.writers,
     }
 
 
@@ -195,6 +196,8 @@ def _stack(step: Step, by: Candidate) -> Iterator[str]:
             yield _line("not", f"{_WHO[other.backend]}: {said}{page}")
     if step.mount.read_only:
         yield _line("writes", "refused: read-only")
+    for path, who in step.writers.items():
+        yield _line("undefined", f"{who} writes to lowerdir={path} (OVL-LOW-13)")
 
 
 _WHO = {"kernel": "by the kernel", "fuse": "by fuse-overlayfs"}

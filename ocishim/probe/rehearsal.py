@@ -43,7 +43,8 @@ def run(
 
     `attach` mounts a step on `target`, with volatile if that is true, and raises ShimError; `detach` unmounts
     it. `lower` is a layer made by `lay`, "" to make it beside the scratch upper layer. Needs the locks of
-    upperdir and workdir. Raises OSError where no scratch directory can be made.
+    upperdir and workdir. Raises OSError where no scratch directory can be made, MountError where an index
+    belongs to another upper layer.
     """
     where = step.mount.where
     if not step.upper:
@@ -54,6 +55,10 @@ def run(
         finally:
             detach(target)
     tell(f"{where}: workdir={step.work}")
+    if step.has_index:
+        from . import index
+
+        index.check(step)
     return in_scratch(
         step.written[-1], lambda scratch: _in_room(step, attach, detach, target, lower, scratch, tell)
     )
@@ -165,7 +170,7 @@ def _work(step: Step, target: str, files: str, scratch: str, tell: "Tell") -> "F
 
 def _copy_origin(step: Step, copy: Step) -> None:
     """Let the scratch upper layer claim the lower layer of the real one: index=on compares them."""
-    if step.mount.options.get("index") == "on" or step.mount.options.get("nfs_export") == "on":
+    if step.has_index:
         for name in ("trusted.overlay.origin", "user.overlay.origin"):
             try:
                 os.setxattr(copy.upper, name, os.getxattr(step.upper, name))

@@ -137,7 +137,9 @@ class OwnBundle(Bundle):
         """Let the container run a shell script."""
         self.spec["process"]["args"] = ["sh", "-ec", script]
 
-    def with_namespace(self, uids: Sequence[tuple[int, int, int]], gids: Sequence[tuple[int, int, int]]) -> None:
+    def with_namespace(
+        self, uids: Sequence[tuple[int, int, int]], gids: Sequence[tuple[int, int, int]]
+    ) -> None:
         """Give the container a user namespace with these maps."""
         linux: dict[str, Any] = self.spec["linux"]
         linux["namespaces"].append({"type": "user"})

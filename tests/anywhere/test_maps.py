@@ -11,6 +11,7 @@ from harness import Result
 
 Maps = list[tuple[int, int, int]]
 
+
 @pytest.fixture
 def who() -> str:
     return "user"

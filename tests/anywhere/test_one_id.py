@@ -46,7 +46,9 @@ def test_a_container_of_one_user_works(
 ) -> None:
     bundle.layer("lower/d", file="x\n")
     bundle.overlay()
-    bundle.work("id -u; cat /ov/d/file; rm -r /ov/d; mkdir /ov/d; ls -A /ov/d; mkdir /ov/e; mv /ov/e /ov/f; ls /ov")
+    bundle.work(
+        "id -u; cat /ov/d/file; rm -r /ov/d; mkdir /ov/d; ls -A /ov/d; mkdir /ov/e; mv /ov/e /ov/f; ls /ov"
+    )
 
     result = person.container(runtime, bundle, "--overlay", backend)
 
