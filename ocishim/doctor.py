@@ -240,10 +240,12 @@ def _verdicts(facts: Facts) -> "Iterator[Verdict]":
         elif kernel.mark == fuse.mark == NO:
             yield Verdict(Line(NO, what, "neither the kernel nor fuse-overlayfs can mount an overlay"))
         else:
-            ways = [
-                way for way, line in (("the kernel", kernel), ("fuse-overlayfs", fuse)) if line.mark != NO
-            ]
-            yield Verdict(Line(OK, f"{what}: by {' or by '.join(ways)}"))
+            both = (("the kernel", kernel), ("fuse-overlayfs", fuse))
+            ways = " or by ".join(way for way, line in both if line.mark != NO)
+            here = (trial for trial in facts.trials if trial.where == "here")
+            is_sure = OK in (kernel.mark, fuse.mark) or any(trial.mount.result == "yes" for trial in here)
+            mark, why = (OK, "") if is_sure else (UNSURE, "not tried")
+            yield Verdict(Line(mark, f"{what}: by {ways}", why))
 
 
 def _by_kernel(facts: Facts) -> Line:
