@@ -2,7 +2,7 @@
 
 import os
 
-from . import filesystems, namespaces
+from . import filesystems, namespaces, patience
 from .errors import MountError
 from .layers import in_use
 from .probe import kmsg
@@ -42,9 +42,14 @@ class Stage:
             return
         from .probe import holder
 
-        found = holder.search(written)
-        if found and self._is_busy(found[0].path) is not False:
-            raise in_use(steps, *found)
+        def work(_: object) -> tuple[int, str] | None:
+            found = holder.search(written)
+            return (written.index(found[0]), found[1]) if found else None
+
+        # Anybody's overlays are looked at, also those on a server that does not answer.
+        found = work(None) if patience.is_needless() else patience.ask(work)
+        if found and self._is_busy(written[found[0]].path) is not False:
+            raise in_use(steps, written[found[0]], found[1])
 
     def target(self, step: "Step") -> str:
         """Give the mount point of an overlay; it is there."""
