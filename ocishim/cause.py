@@ -5,12 +5,9 @@ from errno import (
     EACCES,
     EBUSY,
     EEXIST,
-    EFBIG,
     EINVAL,
     EIO,
     ELOOP,
-    EMFILE,
-    ENFILE,
     ENODEV,
     ENOENT,
     ENOSPC,
@@ -245,19 +242,6 @@ def _message(page: str, layer: "Layer", step: "Step", here: "Here") -> str:
 
 def _is_below(path: str, layer: "Layer") -> bool:
     return path.startswith(layer.path.rstrip("/") + "/")
-
-
-def of_scratch(step: "Step", error: OSError) -> MountError:
-    """Say why there can be no scratch directory in workdir."""
-    errno = error.errno or EIO
-    if errno in (EMFILE, ENFILE, EFBIG):
-        return MountError(
-            step.mount.where, f"no trial can be made: {words(errno)}", "raise the limit (ulimit)"
-        )
-    page = "OVL-UPP-12" if errno == ENOSPC else "OVL-OPT-16"
-    finding = findings.get(page)
-    why = finding.message.format(role="workdir", path=step.work, errno=words(errno), value="nothing")
-    return MountError(step.mount.where, why, finding.remedy, page)
 
 
 def explain(

@@ -3,7 +3,7 @@
 import os
 from errno import ENOENT
 
-from . import layers, namespaces, overlay, patience, plan, rewrite
+from . import filesystems, layers, namespaces, overlay, patience, plan, rewrite
 from .choice import Choice
 from .errors import ShimError, SpecError
 from .probe import here, layer, marks
@@ -127,6 +127,9 @@ def _look_at(
         tell(f"{mount.where}: {role}={path}")
         looked.append(layer.look(role, path, directory, this.is_initial))
     _check_colons(mount, looked)
+    for each in looked:
+        if each.magic in filesystems.REMOTE:  # the walk for marks goes through all: this one may hang
+            tell(f"{mount.where}: {each.role}={each.written}")
     return looked, [] if any(each.errno for each in looked) else marks.look(looked, this.is_initial)[0]
 
 

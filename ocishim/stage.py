@@ -2,17 +2,18 @@
 
 import os
 
-from . import filesystems, namespaces
+from . import filesystems, namespaces, patience
 from .errors import MountError
 from .layers import in_use
 from .probe import kmsg
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from .candidate import Candidate
     from .probe.here import Here
+    from .probe.layer import Layer
     from .settings import Settings
     from .step import Step
 
@@ -41,11 +42,7 @@ class Stage:
         With index=on the kernel refuses a lower layer that another overlay writes to, too.
         """
         claimed = [layer for step in steps for layer in (step.layers if step.has_index else step.written)]
-        if not claimed:
-            return
-        from .probe import holder
-
-        for layer, by in holder.search(claimed):
+        for layer, by in _search(claimed):
             if self._is_busy(layer.path) is not False:
                 raise in_use(steps, layer, by)
 
@@ -56,7 +53,7 @@ class Stage:
         read = [layer for step in steps for layer in step.read]
         served = holder.server(read)
         found = {served[0].path: served[1]} if served else {}
-        for layer, by in holder.search(read):
+        for layer, by in _search(read):
             if layer.path not in found and self._is_busy(layer.path) is not False:
                 found[layer.path] = by
         return found
@@ -118,3 +115,18 @@ class Stage:
     def _empty(self) -> str:
         os.makedirs(f"{self.path}/empty", exist_ok=True)
         return f"{self.path}/empty"
+
+
+def _search(layers: "Sequence[Layer]") -> "Iterable[tuple[Layer, str]]":
+    """Find whose overlays write to one of these directories, in a child where a server may not answer."""
+    if not layers:
+        return ()
+    from .probe import holder
+
+    if patience.is_needless():
+        return holder.search([*layers])
+
+    def work(_: object) -> list[tuple[int, str]]:
+        return [(layers.index(layer), by) for layer, by in holder.search([*layers])]
+
+    return [(layers[at], by) for at, by in patience.ask(work)]

@@ -10,7 +10,7 @@ from typing import TextIO
 
 import click
 
-from .. import argv, container, diagnosis, prepare, redact, report, runtime, settings
+from .. import argv, container, diagnosis, prepare, redact, refusal, report, runtime, settings
 from ..doctor import judge
 from ..probe import host, survey
 from ..probe.facts import Facts, load
@@ -103,6 +103,9 @@ def report_on(facts: Facts) -> report.Report:
 
 
 def _look() -> Facts:
+    without = refusal.without_proc()
+    if without:
+        raise without
     environ = {os.fsencode(key): os.fsencode(value) for key, value in os.environ.items()}
     found = settings.load(environ)
     with terminal.progress() as show:

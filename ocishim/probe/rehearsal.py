@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 #: Inside workdir. An ocishim that was killed may leave it; the next removes it.
 SCRATCH = ".ocishim-trial"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+#: Descriptors that removing it needs, kept for that: a limit (ulimit -n) must not leave it there.
+_TO_REMOVE = 4
 #: What root makes there may be another user's.
 _GIVES_AWAY = (filesystems.HOSTFS, *filesystems.REMOTE, *filesystems.WITHOUT_XATTRS)
 
@@ -73,19 +75,25 @@ def in_scratch(work: "Layer", act: "Callable[[str], T]", is_locked: bool = True)
     """
     parent = os.open(work.path, _DIRECTORY)
     before = os.fstat(parent)
+    reserve: list[int] = []
     try:
         if not is_locked:
             fcntl.flock(parent, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        while len(reserve) < _TO_REMOVE:
+            reserve.append(os.dup(parent))
         room = _make(parent, work.magic in _GIVES_AWAY)
         try:
             return act(f"/proc/self/fd/{room}")
         finally:
+            while reserve:
+                os.close(reserve.pop())
             _empty(room)
             os.close(room)
             _drop(SCRATCH, parent)
     finally:
         _restore_times(parent, before)
-        os.close(parent)
+        for file in (*reserve, parent):
+            os.close(file)
 
 
 def _in_room(
@@ -189,7 +197,13 @@ def _make(parent: int, gives_away: bool) -> int:
     except FileExistsError:  # of one that was killed: the locks keep others out
         remove(SCRATCH, parent)
         os.mkdir(SCRATCH, 0o700, dir_fd=parent)
-    room = os.open(SCRATCH, _DIRECTORY, dir_fd=parent)
+    try:
+        room = os.open(SCRATCH, _DIRECTORY, dir_fd=parent)
+    except (
+        OSError
+    ):  # no descriptor is left; or it was given to a user whose directories are closed to this one
+        _drop(SCRATCH, parent)
+        raise
     if not gives_away and os.fstat(room).st_uid != os.geteuid():
         os.close(room)
         raise PermissionError(EPERM, "somebody else's", SCRATCH)

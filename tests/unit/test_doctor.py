@@ -176,6 +176,11 @@ OTHER_HOSTS: list[tuple[dict[str, object], str, str, str, str, int]] = [
         "no", "EINVAL from fsconfig volatile", "OVL-KRN-04", 0,
     ),
     (
+        {"trials": [], "fuse__served": UNKNOWN},
+        "under runc",
+        "?", "not tried", "", 0,
+    ),
+    (
         {"runtimes": [GONE]},
         "under runc",
         "no", "gone", "OVL-RUN-09", 1,
