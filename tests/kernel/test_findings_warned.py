@@ -48,6 +48,10 @@ CASES: dict[str, tuple[Case, str]] = {
         Case("mkdir m; mount -t tmpfs t m; echo x >m/x", "", ("lowerdir=l:m", *RW[1:])),
         "? layers on several file systems: inode numbers change when a file is copied up",
     ),
+    "OVL-LOW-15 off": (
+        Case("mkdir m; mount -t tmpfs t m; echo x >m/x", "", ("lowerdir=l:m", *RW[1:], "xino=off")),
+        "? layers on several file systems: inode numbers change when a file is copied up",
+    ),
     "OVL-LOW-16": (
         Case("ln l/f l/d/name; ln l/f l/name; ln l/e/h outside", ""),
         "? lowerdir=B/l: a file with several names: changing one leaves the others as they were",
@@ -111,6 +115,31 @@ CASES: dict[str, tuple[Case, str]] = {
         "? workdir=B/k/w: no O_TMPFILE (EOPNOTSUPP)",
     ),
 }
+
+
+#: What looks like a finding and is none.
+FINE: dict[str, Case] = {
+    "OVL-LOW-13 unmounted": Case("overlay o l; umount o", "", ("lowerdir=o-u:l", *RW[1:])),
+    "OVL-LOW-13 only read": Case("overlay o l", ""),
+    "OVL-LOW-15 one file system": Case(
+        "mkdir m; mount --bind m m; echo x >m/x", "", ("lowerdir=l:m", *RW[1:])
+    ),
+    "OVL-LOW-15 xino": Case("mkdir m; mount -t tmpfs t m", "", ("lowerdir=l:m", *RW[1:], "xino=on")),
+    "OVL-LOW-16 index": Case("ln l/f l/name", "", (*RW, "index=on")),
+    "OVL-LOW-16 outside": Case("ln l/f outside", ""),
+    "OVL-LOW-16 read-only": Case("ln l/f l/name", "", ("lowerdir=l",)),
+    "OVL-LOW-17 one file system": Case("mkdir m", "", ("lowerdir=l:m", *RW[1:])),
+    "OVL-UNS-09 kept": Case("mount -t tmpfs -o noexec t l; echo x >l/x", "", (*RW, "noexec")),
+}
+
+
+@pytest.mark.parametrize("name", FINE)
+def test_what_is_fine_is_not_warned_of(tmp_path: pathlib.Path, name: str) -> None:
+    program = f"{sys.executable} -I {PROGRAM}"
+
+    asked = ask(dataclasses.replace(FINE[name], ask="", program=program), tmp_path / "b")
+
+    assert [line for line in json.loads(asked.stdout) if line["page"] == name[:10]] == []
 
 
 @pytest.mark.parametrize("name", CASES)
