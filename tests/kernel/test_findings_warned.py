@@ -165,3 +165,25 @@ def test_doctor_tells_them_too(tmp_path: pathlib.Path) -> None:
     assert asked.returncode == 0
     assert "is not part of the overlay" in " ".join(asked.stdout.split())
     assert "OVL-LOW-03" in asked.stdout
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_plan_tells_who_writes_to_a_lower_layer(tmp_path: pathlib.Path, form: str) -> None:
+    bundle = tmp_path / "b"
+    case, _ = CASES["OVL-LOW-13"]
+
+    asked = ask(dataclasses.replace(case, ask=f"plan --format {form} --runtime true ."), bundle)
+
+    lower, by = f"{bundle}/o-u", f"the overlay on {bundle}/o"
+    if form == "json":
+        assert [mount["writers"] for mount in json.loads(asked.stdout)["mounts"]] == [{lower: by}]
+    else:
+        assert f"undefined {by} writes to lowerdir={lower} (OVL-LOW-13)" in " ".join(asked.stdout.split())
+
+
+def test_a_container_starts_on_a_lower_layer_that_is_written_to(tmp_path: pathlib.Path) -> None:
+    case, _ = CASES["OVL-LOW-13"]
+
+    asked = ask(dataclasses.replace(case, ask="--runtime true create --bundle . c1"), tmp_path / "b")
+
+    assert (asked.returncode, asked.stdout, asked.stderr) == (0, "", "")
