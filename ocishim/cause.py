@@ -234,7 +234,6 @@ def _message(page: str, layer: "Layer", step: "Step", here: "Here") -> str:
         "fs": filesystems.name(layer.magic),
         "kernel": os.uname().release,
         "option": "trusted.overlay.*" if here.is_initial else "user.overlay.*",
-        "uid": "another user",
         "value": {"OVL-UPP-12": "too little", "OVL-SEL-01": ", ".join(step.mount.lsm.values())}.get(page, ""),
     }
     return findings.get(page).message.format_map(values)

@@ -160,7 +160,6 @@ def _lower(layer: LayerFacts, what: str) -> "Iterator[Line]":
 def _together(mount: MountFacts) -> "Iterator[Line]":
     places = {_place(layer) for layer in mount.layers if layer.role != "workdir"}
     asked = {option for each in mount.candidates for option in each.options}
-    options = {option.partition("=")[0] for option in asked}
     lower = [layer for layer in mount.layers if layer.role != "workdir"]
     if len(lower) == 1:
         what = f"{lower[0].role}={lower[0].path} is the only layer: an empty one is put under it"
@@ -169,12 +168,12 @@ def _together(mount: MountFacts) -> "Iterator[Line]":
         yield unsure(
             "verity", "it checks files copied up by metadata only, and metacopy is off", "OVL-OPT-24"
         )
-    if len(places) > 1 and not mount.read_only and "xino" not in options:
+    if len(places) > 1 and not mount.read_only and not asked & {"xino=on", "xino=auto"}:
         yield unsure(
             "layers on several file systems", "inode numbers change when a file is copied up", "OVL-LOW-15"
         )
     for one, other in _alike(lower):
-        what = f"lowerdir={one.path} has the same file system UUID as lowerdir={other.path}"
+        what = f"{one.role}={one.path} has the same file system UUID as {other.role}={other.path}"
         yield Line(OK, f"{what}: no index, nfs_export and xino=auto", page="OVL-LOW-17")
     if not mount.all_seen:
         yield Line(UNSURE, "marks of earlier overlays", "too many files to look at all of them")
@@ -190,7 +189,7 @@ def _alike(lower: "list[LayerFacts]") -> "Iterator[tuple[LayerFacts, LayerFacts]
     known: dict[str, LayerFacts] = {}
     for layer in lower:
         uuid = layer.uuid or ("0" * 32 if layer.kind == "squashfs" else "")
-        if uuid and layer.role == "lowerdir":
+        if uuid and layer.role in ("lowerdir", "datadir"):
             other = known.setdefault(uuid, layer)
             if _place(other) != _place(layer):
                 yield layer, other

@@ -1,9 +1,8 @@
 """What the facts of a host mean: what works there, what does not and why, what to do. Pure."""
 
-import shlex
 from dataclasses import replace  # noqa: TID253 - nothing hot loads this
 
-from . import tried, verdicts
+from . import installed, tried, verdicts
 from .probe.facts import Attempt, Facts
 from .report import NO, OK, UNSURE, Line, Report, no, unsure
 
@@ -24,14 +23,6 @@ _WHAT = {
     "descriptors": "layers as descriptors",
     "data-only": "data-only lower layers",
 }
-#: What is wrong with fuse-overlayfs before a release, of what OVL-FUS-05 lists.
-_FAULTS = {
-    (0, 7): "it needs an upper layer",
-    (1, 8): "it knows no userxattr",
-    (1, 11): "lower layers without ACLs fail",
-    (1, 15): "no colon in upperdir",
-    (1, 16): "wrong directory listings",
-}
 
 
 def judge(facts: Facts) -> Report:
@@ -43,7 +34,7 @@ def judge(facts: Facts) -> Report:
             "Overlayfs": tuple(_overlayfs(facts)),
             "User namespaces": tuple(_userns(facts)),
             "FUSE": fuse,
-            "Runtimes": tuple(_runtimes(facts)),
+            "Runtimes": tuple(installed.runtimes(facts.runtimes)),
         },
         tuple(verdicts.judge(facts, _ordinary(facts), fuse)),
         f"Linux {facts.kernel.release}, {facts.kernel.machine}",
@@ -185,25 +176,13 @@ def _fuse(facts: Facts) -> "Iterator[Line]":
     if not fuse.program:
         yield no("fuse-overlayfs", "neither in PATH nor where the settings say", "OVL-FUS-04")
         return
-    yield _release(facts)
+    yield installed.fuse_overlayfs(facts.fuse)
+    if "CAP_SYS_ADMIN" in facts.process.capabilities and "CAP_DAC_OVERRIDE" not in facts.process.capabilities:
+        yield unsure(
+            "the server of a FUSE overlay", "it would lack CAP_DAC_OVERRIDE, as ocishim does", "OVL-FUS-10"
+        )
     if fuse.mount.result == "yes":
         yield _served(facts)
-
-
-def _release(facts: Facts) -> Line:
-    program = facts.fuse.program
-    number = facts.fuse.version.rpartition(" ")[2]
-    parts = tuple(int(part) for part in number.split(".") if part.isdecimal())
-    if not parts:
-        return _mute(program)
-    faults = [
-        f"{fault} (before {major}.{minor})"
-        for (major, minor), fault in _FAULTS.items()
-        if parts < (major, minor)
-    ]
-    if faults:
-        return unsure(f"{program} {number}", f"known faults: {', '.join(faults)}", "OVL-FUS-05")
-    return Line(OK, f"{program} {number}")
 
 
 def _served(facts: Facts) -> Line:
@@ -215,23 +194,3 @@ def _served(facts: Facts) -> Line:
     page = "OVL-FUS-06" if served.errno in ("ENOTCONN", "ECONNABORTED") else ""
     line = tried.line(served, what, page)
     return replace(line, remedy="take another release of it") if line.mark == NO else line
-
-
-def _mute(program: str) -> Line:
-    """Say that a program did not answer; how to ask it is a command to copy."""
-    why = "it did not tell its version in time"
-    return Line(UNSURE, program, why, f"{shlex.quote(program)} --version", is_command=True)
-
-
-def _runtimes(facts: Facts) -> "Iterator[Line]":
-    for runtime in facts.runtimes:
-        if runtime.problem:
-            yield no(runtime.name, runtime.problem, "OVL-RUN-09")
-        elif not runtime.version:
-            yield _mute(runtime.path)
-        else:
-            number = runtime.version.partition(" version ")[2] or runtime.version
-            kind = "" if runtime.kind == runtime.name else f" (a {runtime.kind})"
-            oci = f", OCI {' to '.join(runtime.oci)}" if runtime.oci else ""
-            options = f", {len(runtime.mount_options)} mount options" if runtime.mount_options else ""
-            yield Line(OK, f"{runtime.name}: {runtime.path}{kind}, {number}{oci}{options}")

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 EXCLUSIVE = "dev.ocishim/exclusive"
 _HINT = "dev.gvisor.spec.mount."
+#: The flag for what runsc may keep of its mounts.
+_ACCESS = "file-access-mounts"
 #: Annotations that runsc takes as flags, with --allow-flag-override.
 _FLAG = "dev.gvisor.flag."
 
@@ -24,7 +26,8 @@ def prepare(
 
     `is_initial` tells the initial user namespace.
     """
-    check_flags([*settings.args, *inv.words[: inv.command_at]])
+    words = [*settings.args, *inv.words[: inv.command_at]]
+    check_flags(words)
     check_spec(found.spec, steps, found.directory)
     # runsc keeps the bundle's path as it is given, and reads it from another directory later.
     if inv.bundle_at >= 0:
@@ -34,12 +37,14 @@ def prepare(
         inv.words[at:at] = ["--bundle", found.directory]
     if not is_initial:
         inv.put_before_command(*rootless_flags(inv, settings.args, found.spec))
-    if wants_exclusive(found.spec, settings.exclusive):
-        import resource
-
+    is_wanted = wants_exclusive(found.spec, settings.exclusive)
+    if is_wanted or dict(_flags(words)).get(_ACCESS) == "exclusive":
         from .probe import shared
 
         shared.check(found.spec, steps, found.directory)
+    if is_wanted:
+        import resource
+
         flags = exclusive_flags(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
         inv.put_before_command(*flags)
 
@@ -133,13 +138,13 @@ def exclusive_flags(descriptors: int) -> list[str]:
     takes a quarter of them. runsc's own default is 1000.
     """
     entries = 100_000 if descriptors < 0 else min(max(descriptors // 4, 100), 100_000)
-    return ["--file-access-mounts=exclusive", f"--dcache={entries}"]
+    return [f"--{_ACCESS}=exclusive", f"--dcache={entries}"]
 
 
 def _flags(words: "Sequence[str]") -> "Iterator[tuple[str, str]]":
     for at, word in enumerate(words):
         if word[:1] == "-":
             name, equals, value = word.lstrip("-").partition("=")
-            if not equals and name == "overlay2":
+            if not equals and name in ("overlay2", _ACCESS):
                 value = words[at + 1] if at + 1 < len(words) else ""
             yield name, value

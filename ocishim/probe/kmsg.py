@@ -5,7 +5,7 @@ import os
 #: SYSLOG_ACTION_READ_ALL
 _READ_ALL = 3
 #: Whose lines tell of a failed mount.
-_ABOUT = ("overlayfs: ", "overlay: ", "fuse: ")
+_ABOUT = ("overlayfs: ", "overlay: ", "fuse: ", "SELinux: ")
 
 
 def mark(text: str) -> None:
@@ -46,7 +46,7 @@ class Watch:
             pass
 
     def said(self, since: int = 0) -> str:
-        """Give what overlayfs and FUSE have logged since the start, without repetition, in one line.
+        """Give what overlayfs, FUSE and SELinux have logged since the start, without repetition, in one line.
 
         `since` is what `now` gave. The log is the whole machine's: lines of another mount at the same moment
         are in it too.

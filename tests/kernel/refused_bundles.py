@@ -178,6 +178,14 @@ CASES: dict[str, Case] = {
         where="mounts[1]: ",
         remedy="run it without exclusive access",
     ),
+    "OVL-RUN-03 by a flag": Case(
+        "ln -s /bin/true runsc",
+        "B/u is shared with mounts[0]",
+        ask=RUNSC.replace(" create", " --file-access-mounts=exclusive create"),
+        spec={"mounts": _SHARED["mounts"]},
+        where="mounts[1]: ",
+        remedy="run it without exclusive access",
+    ),
     "OVL-RUN-08": Case(
         "",
         "number instead of a string",

@@ -48,6 +48,10 @@ CASES: dict[str, tuple[Case, str]] = {
         Case("mkdir m; mount -t tmpfs t m; echo x >m/x", "", ("lowerdir=l:m", *RW[1:])),
         "? layers on several file systems: inode numbers change when a file is copied up",
     ),
+    "OVL-LOW-15 off": (
+        Case("mkdir m; mount -t tmpfs t m; echo x >m/x", "", ("lowerdir=l:m", *RW[1:], "xino=off")),
+        "? layers on several file systems: inode numbers change when a file is copied up",
+    ),
     "OVL-LOW-16": (
         Case("ln l/f l/d/name; ln l/f l/name; ln l/e/h outside", ""),
         "? lowerdir=B/l: a file with several names: changing one leaves the others as they were",
@@ -113,6 +117,31 @@ CASES: dict[str, tuple[Case, str]] = {
 }
 
 
+#: What looks like a finding and is none.
+FINE: dict[str, Case] = {
+    "OVL-LOW-13 unmounted": Case("overlay o l; umount o", "", ("lowerdir=o-u:l", *RW[1:])),
+    "OVL-LOW-13 only read": Case("overlay o l", ""),
+    "OVL-LOW-15 one file system": Case(
+        "mkdir m; mount --bind m m; echo x >m/x", "", ("lowerdir=l:m", *RW[1:])
+    ),
+    "OVL-LOW-15 xino": Case("mkdir m; mount -t tmpfs t m", "", ("lowerdir=l:m", *RW[1:], "xino=on")),
+    "OVL-LOW-16 index": Case("ln l/f l/name", "", (*RW, "index=on")),
+    "OVL-LOW-16 outside": Case("ln l/f outside", ""),
+    "OVL-LOW-16 read-only": Case("ln l/f l/name", "", ("lowerdir=l",)),
+    "OVL-LOW-17 one file system": Case("mkdir m", "", ("lowerdir=l:m", *RW[1:])),
+    "OVL-UNS-09 kept": Case("mount -t tmpfs -o noexec t l; echo x >l/x", "", (*RW, "noexec")),
+}
+
+
+@pytest.mark.parametrize("name", FINE)
+def test_what_is_fine_is_not_warned_of(tmp_path: pathlib.Path, name: str) -> None:
+    program = f"{sys.executable} -I {PROGRAM}"
+
+    asked = ask(dataclasses.replace(FINE[name], ask="", program=program), tmp_path / "b")
+
+    assert [line for line in json.loads(asked.stdout) if line["page"] == name[:10]] == []
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_a_warning_is_a_line_with_its_page(tmp_path: pathlib.Path, name: str) -> None:
     (case, expected), bundle = CASES[name], tmp_path / "b"
@@ -136,3 +165,25 @@ def test_doctor_tells_them_too(tmp_path: pathlib.Path) -> None:
     assert asked.returncode == 0
     assert "is not part of the overlay" in " ".join(asked.stdout.split())
     assert "OVL-LOW-03" in asked.stdout
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_plan_tells_who_writes_to_a_lower_layer(tmp_path: pathlib.Path, form: str) -> None:
+    bundle = tmp_path / "b"
+    case, _ = CASES["OVL-LOW-13"]
+
+    asked = ask(dataclasses.replace(case, ask=f"plan --format {form} --runtime true ."), bundle)
+
+    lower, by = f"{bundle}/o-u", f"the overlay on {bundle}/o"
+    if form == "json":
+        assert [mount["writers"] for mount in json.loads(asked.stdout)["mounts"]] == [{lower: by}]
+    else:
+        assert f"undefined {by} writes to lowerdir={lower} (OVL-LOW-13)" in " ".join(asked.stdout.split())
+
+
+def test_a_container_starts_on_a_lower_layer_that_is_written_to(tmp_path: pathlib.Path) -> None:
+    case, _ = CASES["OVL-LOW-13"]
+
+    asked = ask(dataclasses.replace(case, ask="--runtime true create --bundle . c1"), tmp_path / "b")
+
+    assert (asked.returncode, asked.stdout, asked.stderr) == (0, "", "")

@@ -198,6 +198,10 @@ CASES: dict[str, tuple[Callable[[], str], str]] = {
         "no colon in "
         "upperdir (before 1.15), wrong directory listings (before 1.16)",
     ),
+    "OVL-FUS-10": (
+        lambda: judged("6.18", "the server of a FUSE overlay", process__capabilities=["CAP_SYS_ADMIN"]),
+        "? the server of a FUSE overlay: it would lack CAP_DAC_OVERRIDE, as ocishim does",
+    ),
     "OVL-FUS-07": (
         lambda: by_fuse(("read", errno.EOPNOTSUPP, F), a=0x73717368),
         "mounts[0]: lowerdir=/a is on squashfs without POSIX ACLs: fuse-overlayfs answers EOPNOTSUPP "

@@ -34,7 +34,6 @@ ALSO = {
 }
 #: Those that nothing but an errno tells: it is in their list.
 ERRNOS = {
-    "OVL-FUS-10": "EACCES",
     "OVL-FUS-15": "EOPNOTSUPP",
     "OVL-LOW-10": "EOPNOTSUPP",
     "OVL-OPT-05": "ENOENT",

@@ -12,9 +12,9 @@ RICH = User(1000, 100, [(100000, 65536)], [(200000, 65536)])
 POOR = User(1000, 100, without="no ids for uid 1000 in /etc/subuid and /etc/subgid")
 OWN = ([(0, 1000, 1), (1, 100000, 65536)], [(0, 100, 1), (1, 200000, 65536)])
 ONE = ([(0, 1000, 1)], [(0, 100, 1)])
-MARK = {("annotations",): {idmap.MADE: "ocishim's"}}
+MARK: dict[Any, Any] = {("annotations",): {idmap.MADE: "ocishim's"}}
 KINDS = [{"type": "pid"}, {"type": "mount"}]
-WITHOUT = {("linux", "namespaces"): KINDS, ("linux", "uidMappings"): [], ("linux", "gidMappings"): []}
+WITHOUT: dict[Any, Any] = {("linux", "namespaces"): KINDS, ("linux", "uidMappings"): [], ("linux", "gidMappings"): []}
 
 
 def linux(uids: list[tuple[int, int, int]], gids: list[tuple[int, int, int]]) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def test_the_namespace_and_the_change_to_the_spec(
 
 
 def test_a_namespace_by_path_is_joined() -> None:
-    spec = {"linux": {"namespaces": [*KINDS, {"type": "user", "path": "/proc/5/ns/user"}]}}
+    spec: dict[str, Any] = {"linux": {"namespaces": [*KINDS, {"type": "user", "path": "/proc/5/ns/user"}]}}
 
     found = idmap.choose(spec, RICH)
 
