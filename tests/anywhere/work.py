@@ -27,6 +27,7 @@ def git(*words: str) -> None:
 def versions() -> None:
     """Clone, check out, change, commit, pack."""
     run("git", "clone", "--quiet", "--no-hardlinks", "repository", "clone")
+    git("config", "remote.origin.url", "repository")
     git("checkout", "--quiet", "old")
     git("checkout", "--quiet", "-b", "work", "main")
     for number in range(0, 400, 7):
