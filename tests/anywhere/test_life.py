@@ -6,8 +6,7 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from anywhere.conftest import run_as
-from anywhere.people import STRANGER, OwnBundle, Person
+from anywhere.people import OwnBundle, Person
 from harness import Result, wait_for
 
 _TREE = pathlib.Path("/sys/fs/cgroup")

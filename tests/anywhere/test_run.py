@@ -1,4 +1,4 @@
-"""Overlays in containers, as they are run: by each runtime and backend, for root, a user, and `unshare -r`."""
+"""Overlays in containers, for root, an ordinary user, and under `unshare -r`."""
 
 import pytest
 from anywhere.people import OwnBundle, Person

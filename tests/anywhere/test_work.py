@@ -1,10 +1,10 @@
 """Real work in an overlay, compared file by file with the same work in a plain directory.
 
-The container has the host's programs: /usr, read-only. Archives are worked on in each combination, and in a plain
-directory by a container of the same runtime and person, since gVisor keeps no xattrs there. The work with git
-takes seconds: of crun, which makes the same container as runc, and of runsc some combinations are left out.
-gVisor does not know sockets and fifos of the host's directories, and fuse-overlayfs 1.10 cannot remove a lower
-layer's socket (ENXIO): they are not in those trees.
+Archives are worked on in each combination, and in a plain directory by a container of the same runtime and
+person, since gVisor keeps no xattrs there. The work with git takes seconds: of crun, which makes the same
+container as runc, and of runsc some combinations are left out. gVisor does not know sockets and fifos of the
+host's directories, and fuse-overlayfs 1.10 cannot remove a lower layer's socket (ENXIO): they are not in
+those trees.
 """
 
 import json
@@ -22,7 +22,16 @@ import pytest
 from anywhere.people import BACKENDS, WHO, OwnBundle, Person
 
 _DATES = {"GIT_AUTHOR_DATE": "1600000000 +0000", "GIT_COMMITTER_DATE": "1600000000 +0000"}
-_GIT = "[user]\nname = t\nemail = t@t\n[init]\ndefaultBranch = main\n[pack]\nthreads = 1\n[safe]\ndirectory = *\n"
+_GIT = """[user]
+name = t
+email = t@t
+[init]
+defaultBranch = main
+[pack]
+threads = 1
+[safe]
+directory = *
+"""
 _FILES = 2000
 _WORK = pathlib.Path(__file__).with_name("work.py")
 #: Runtime, backend, who.
@@ -41,10 +50,10 @@ _VERSIONS = [
 @pytest.fixture(scope="session")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """Make a repository of 2,000 files in two versions, as an archive."""
-    directory = tmp_path_factory.mktemp("repository")
-    (directory / ".gitconfig").write_text(_GIT)
-    there = directory / "repository"
-    environ = os.environ | _DATES | {"HOME": str(directory)}
+    home = tmp_path_factory.mktemp("repository")
+    (home / ".gitconfig").write_text(_GIT)
+    there = home / "repository"
+    environ = os.environ | _DATES | {"HOME": str(home)}
 
     def git(*words: str) -> None:
         subprocess.run(["git", "-C", there, *words], check=True, env=environ)
@@ -52,8 +61,9 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     subprocess.run(["git", "init", "--quiet", there], check=True, env=environ)
     for version in ("old", "main"):
         for number in range(_FILES):
-            (there / str(number % 20)).mkdir(exist_ok=True)
-            (there / str(number % 20) / str(number)).write_text(f"{version if number % 5 == 0 else ''}\n" * 20)
+            directory = there / str(number % 20)
+            directory.mkdir(exist_ok=True)
+            (directory / str(number)).write_text(f"{version if number % 5 == 0 else ''}\n" * 20)
         git("add", "--all")
         git("commit", "--quiet", "--message", version)
         if version == "old":
@@ -71,7 +81,7 @@ def versions(repository: pathlib.Path, tmp_path_factory: pytest.TempPathFactory)
     directory = tmp_path_factory.mktemp("versions")
     subprocess.run(["cp", "-a", repository, directory / "repository"], check=True)
     environ = os.environ | _DATES | {"HOME": str(repository.parent.parent)}
-    words = [sys.executable, "-IS", _WORK, directory, str(int(time.time()) - 2), "versions"]
+    words = [sys.executable, "-IS", str(_WORK), str(directory), str(int(time.time()) - 2), "versions"]
     return json.loads(subprocess.run(words, check=True, env=environ, stdout=subprocess.PIPE).stdout)
 
 
@@ -116,26 +126,17 @@ def make_package(directory: pathlib.Path) -> None:
     for path in [*root.rglob("*"), root]:
         os.utime(path, (10**9, 10**9), follow_symlinks=False)
     target = directory / "package.deb"
-    subprocess.run(["dpkg-deb", "--root-owner-group", "--build", root, target], check=True, stdout=subprocess.DEVNULL)
+    command = ["dpkg-deb", "--root-owner-group", "--build", str(root), str(target)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     subprocess.run(["rm", "-rf", root], check=True)
 
 
-def with_host_s_programs(bundle: OwnBundle) -> None:
-    """Give the container the host's /usr, and settings for git."""
-    rootfs = bundle.layer("rootfs")
-    for name in ("usr", "proc", "dev", "tmp", "ov", "other", "etc", "root"):
-        bundle.layer(f"rootfs/{name}")
-    for name in ("bin", "lib", "lib64", "sbin"):
-        (rootfs / name).symlink_to(f"usr/{name}")
-    (rootfs / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
+def give_work(bundle: OwnBundle) -> None:
+    """Give the container the host's programs, settings for git, and what is to be done."""
+    rootfs = bundle.with_programs()
     (rootfs / "root/.gitconfig").write_text(_GIT)
     (rootfs / "work.py").write_text(_WORK.read_text())
-    bundle.spec["root"] = {"path": "rootfs", "readonly": True}
-    bundle.spec["mounts"] += [
-        {"destination": "/usr", "type": "bind", "source": "/usr", "options": ["rbind", "ro"]},
-        {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"},
-    ]
-    bundle.spec["process"]["env"] = ["PATH=/usr/bin:/bin", "HOME=/root"] + [f"{k}={v}" for k, v in _DATES.items()]
+    bundle.spec["process"]["env"] += ["HOME=/root", *(f"{name}={date}" for name, date in _DATES.items())]
 
 
 def own_like(person: Person, directory: pathlib.Path) -> None:
@@ -160,7 +161,7 @@ def listed(person: Person, bundle: OwnBundle, runtime: str, *options: str, work:
 def test_git_works_in_an_overlay_as_in_a_directory(
     person: Person, bundle: OwnBundle, repository: pathlib.Path, versions: Any, runtime: str, backend: str
 ) -> None:
-    with_host_s_programs(bundle)
+    give_work(bundle)
     lower = bundle.layer("lower")
     subprocess.run(["cp", "-a", repository, lower / "repository"], check=True)
     person.own_all(lower)
@@ -175,7 +176,7 @@ def test_git_works_in_an_overlay_as_in_a_directory(
 def test_archives_work_in_an_overlay_as_in_a_directory(
     person: Person, bundle: OwnBundle, runtime: str, backend: str
 ) -> None:
-    with_host_s_programs(bundle)
+    give_work(bundle)
     lower = bundle.layer("lower")
     make_tree(lower, special=runtime != "runsc", sockets=runtime != "runsc" and backend == "kernel")
     make_package(lower)

@@ -21,9 +21,7 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("runtime", "writer"), PAIRS)
-def test_a_bundle_as_it_was_written(
-    person: Person, bundle: OwnBundle, runtime: str, writer: str
-) -> None:
+def test_a_bundle_as_it_was_written(person: Person, bundle: OwnBundle, runtime: str, writer: str) -> None:
     written = person.run(writer.split()[0], writer.split(), cwd=bundle.directory)
     assert written == Result(0, "", "")
     bundle.spec = json.loads((bundle.directory / "config.json").read_text())

@@ -104,7 +104,7 @@ def main() -> None:
     os.chdir(sys.argv[1])
     for name in sys.argv[3:]:
         {"versions": versions, "archives": archives}[name]()
-    print(json.dumps(listing(float(sys.argv[2]))))
+    json.dump(listing(float(sys.argv[2])), sys.stdout)
 
 
 if __name__ == "__main__":
