@@ -104,6 +104,19 @@ class Person(Host):
         words = (*options, "run", "--bundle", bundle.path, self.id(runtime))
         return self.ocishim(runtime, *words, **more)
 
+    def start(
+        self, runtime: str, bundle: Bundle, name: str, *options: str, one_id: bool = False
+    ) -> list[Result]:
+        """Start a container in the background, by create and start.
+
+        Debian's runsc cannot create one where uid 65534 is not mapped; it can run one there.
+        """
+        if runtime == "runsc" and (one_id or self.who == "unshare"):
+            commands = [(*options, "run", "--detach", "--bundle", bundle.path, name)]
+        else:
+            commands = [(*options, "create", "--bundle", bundle.path, name), ("start", name)]
+        return [self.ocishim(runtime, *command, detached=True) for command in commands]
+
     def own(self, path: pathlib.Path, uid: int = -1) -> pathlib.Path:
         """Give a file to the person; with a uid, to that one."""
         os.chown(path, self.uid if uid < 0 else uid, self.gid if uid < 0 else uid, follow_symlinks=False)
