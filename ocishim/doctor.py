@@ -52,6 +52,10 @@ def judge(facts: Facts) -> Report:
 
 def _kernel(facts: Facts) -> "Iterator[Line]":
     yield Line(OK, f"Linux {facts.kernel.release}, {facts.kernel.machine}")
+    if facts.kernel.is_gvisor:
+        yield unsure(
+            "this is a gVisor sandbox", "its overlay is not Linux' and lacks parts of it", "OVL-KRN-17"
+        )
     api = facts.kernel.new_mount_api
     if api.result == "no":
         yield no("new mount API", f"{tried.why(api)}: mount(2) is used", "OVL-KRN-14")

@@ -22,6 +22,7 @@ def judge(facts: Facts, ordinary: Line, fuse_lines: "Sequence[Line]") -> "Iterat
     if is_root:
         yield Verdict(by_ordinary, counts=False)
     yield Verdict(fuse)
+    where = "here" if is_root else "userns"
     is_any = any(not runtime.problem for runtime in facts.runtimes)
     for runtime in facts.runtimes:
         what = f"under {runtime.name}"
@@ -30,10 +31,12 @@ def judge(facts: Facts, ordinary: Line, fuse_lines: "Sequence[Line]") -> "Iterat
         elif kernel.mark == fuse.mark == NO:
             yield Verdict(Line(NO, what, "neither the kernel nor fuse-overlayfs can mount an overlay"))
         else:
-            ways = [
-                way for way, line in (("the kernel", kernel), ("fuse-overlayfs", fuse)) if line.mark != NO
-            ]
-            yield Verdict(Line(OK, f"{what}: by {' or by '.join(ways)}"))
+            both = (("the kernel", kernel), ("fuse-overlayfs", fuse))
+            ways = " or by ".join(way for way, line in both if line.mark != NO)
+            mounted = any(trial.mount.result == "yes" for trial in facts.trials if trial.where == where)
+            is_sure = OK in (kernel.mark, fuse.mark) or mounted
+            mark, why = (OK, "") if is_sure else (UNSURE, "not tried")
+            yield Verdict(Line(mark, f"{what}: by {ways}", why))
 
 
 def _by_kernel(facts: Facts) -> Line:

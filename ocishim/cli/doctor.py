@@ -10,7 +10,7 @@ from typing import TextIO
 
 import click
 
-from .. import argv, container, diagnosis, prepare, redact, report, runtime, settings
+from .. import argv, container, diagnosis, prepare, redact, refusal, report, runtime, settings
 from ..doctor import judge
 from ..probe import host, survey
 from ..probe.facts import Facts, load
@@ -76,7 +76,7 @@ def doctor(
     if is_redacted:
         facts = redact.facts(facts, redact.Placeholders(_secrets(facts, me)))
     try:
-        found = _judge(facts)
+        found = report_on(facts)
     except (KeyError, OverflowError, ValueError) as e:
         if not file:
             raise
@@ -93,7 +93,8 @@ def doctor(
     return found.status
 
 
-def _judge(facts: Facts) -> report.Report:
+def report_on(facts: Facts) -> report.Report:
+    """Judge a host, and a bundle on it if the facts have one."""
     host_report = judge(facts)
     if not facts.bundle:
         return host_report
@@ -102,6 +103,9 @@ def _judge(facts: Facts) -> report.Report:
 
 
 def _look() -> Facts:
+    without = refusal.without_proc()
+    if without:
+        raise without
     environ = {os.fsencode(key): os.fsencode(value) for key, value in os.environ.items()}
     found = settings.load(environ)
     with terminal.progress() as show:

@@ -121,6 +121,7 @@ def _mount(step: Step, by: Candidate) -> dict[str, Any]:
         "added": [{"option": option, "why": why} for option, why in by.added],
         "flags": step.mount.flags,
         "mounted_on": _target(step),
+        "writers": step.writers,
     }
 
 
@@ -182,6 +183,8 @@ def _stack(step: Step, by: Candidate) -> Iterator[str]:
         yield _line("" if role == shown else role, path)
         shown = role
     yield _line("mounted", f"{_WHO[by.backend]}: {'; '.join(['a trial went well', *by.pro])}")
+    for con in by.con:
+        yield _line("but", con)
     why = dict(by.added)
     for number, word in enumerate([*by.words, *step.mount.flags]):
         reason = f"  ({why[word]})" if word in why else ""
@@ -193,6 +196,8 @@ def _stack(step: Step, by: Candidate) -> Iterator[str]:
             yield _line("not", f"{_WHO[other.backend]}: {said}{page}")
     if step.mount.read_only:
         yield _line("writes", "refused: read-only")
+    for path, who in step.writers.items():
+        yield _line("undefined", f"{who} writes to lowerdir={path} (OVL-LOW-13)")
 
 
 _WHO = {"kernel": "by the kernel", "fuse": "by fuse-overlayfs"}

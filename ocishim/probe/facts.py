@@ -23,11 +23,12 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """What runs, and whether it has fsopen(2) for overlays."""
+    """What runs, and whether it has fsopen(2) for overlays; `is_gvisor` tells that it is gVisor's sentry."""
 
     release: str
     machine: str
     new_mount_api: Attempt
+    is_gvisor: bool = False
 
 
 @dataclass(frozen=True, slots=True)

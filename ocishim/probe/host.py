@@ -7,7 +7,7 @@ from .. import __version__, initial, runtime
 from ..drivers.fuse import find
 from ..errors import HostError, ShimError
 from ..idmap import User
-from . import programs, subordinate
+from . import kmsg, programs, subordinate
 from .facts import Facts, Fuse, Kernel, Overlay, Process, Runtime, UserNamespaces, errno_name
 
 TYPE_CHECKING = False
@@ -59,7 +59,7 @@ def look(
     uname = os.uname()
     return Facts(
         __version__,
-        Kernel(uname.release, uname.machine, tried.new_mount_api),
+        Kernel(uname.release, uname.machine, tried.new_mount_api, kmsg.is_gvisor()),
         _process(),
         Overlay(
             "overlay" in filesystems,

@@ -12,7 +12,7 @@ from ..errors import ShimError, words
 from ..layers import check_writers
 from ..mountinfo import Mount, parse
 from ..step import Step
-from . import abilities, here, marks, rehearsal
+from . import abilities, contents, here, marks, rehearsal, selinux
 from .facts import typed
 from .overlays import BundleFacts, CandidateFacts, LayerFacts, MountFacts
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: How many directory entries are looked at for marks: a second's work.
 _ENTRIES = 200_000
+#: How long is looked for hard links in all lower layers of an overlay: seconds.
+_LINKED = 1.0
 
 
 def look(
@@ -43,6 +45,7 @@ def look(
     """
     refused, surveyed, steps = _NOTHING, [], []
     try:
+        prepare.label(found.spec, mounts)
         forced = plan.forced(found.spec, mounts)
     except ShimError as e:
         forced, refused = {}, _told(e)
@@ -56,7 +59,8 @@ def look(
         refused = _told(e)
     zfs, is_initial = _version_of_zfs(), here.look().is_initial
     told = tuple(namespace.describe()) if namespace else ()
-    return BundleFacts(found.directory, kind, zfs, is_initial, tuple(surveyed), *refused, told)
+    confined = _label_of_processes(found.spec) if selinux.is_enforcing() else ""
+    return BundleFacts(found.directory, kind, zfs, is_initial, tuple(surveyed), *refused, told, confined)
 
 
 _NOTHING = ("", "", "")
@@ -89,6 +93,8 @@ def _look_at(
         backend,
         *refused,
         all_seen,
+        mount.lsm.get("context", ""),
+        tuple(mount.flags),
     )
 
 
@@ -108,11 +114,12 @@ def _details(
     marked, all_seen = marks.look(layers, here.look().is_initial, _ENTRIES) if step else ([], True)
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         table = list(parse(file.read()))
-    found = []
+    found, seconds = [], _LINKED / max(len(mount.lower), 1)
     for layer in layers:
         tell(f"{mount.where}: {layer.role}={layer.path}")
         its = tuple(f"{mark.name} in {mark.path}" for mark in marked if _is_in(mark.path, layer.path))
-        found.append(_plain(asdict(_layer(layer, table, its, step))))
+        links = contents.hard_links(layer, seconds) if step and layer.role == "lowerdir" else 0
+        found.append(_plain(asdict(_layer(layer, table, its, step, links))))
     return {"layers": found, "all_seen": all_seen}
 
 
@@ -120,7 +127,9 @@ def _plain(fields: dict[str, object]) -> dict[str, object]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
 
 
-def _layer(layer: "Layer", table: list[Mount], marked: tuple[str, ...], step: Step | None) -> LayerFacts:
+def _layer(
+    layer: "Layer", table: list[Mount], marked: tuple[str, ...], step: Step | None, links: int
+) -> LayerFacts:
     if layer.errno:
         problem = words(layer.errno)
         return LayerFacts(
@@ -154,6 +163,11 @@ def _layer(layer: "Layer", table: list[Mount], marked: tuple[str, ...], step: St
         ),
         marked,
         _abilities(layer) if step and layer.role == "workdir" else {},
+        mount.device if mount else "",
+        contents.uuid(layer.path),
+        contents.label(layer.path),
+        step.writers.get(layer.path, "") if step else "",
+        links,
     )
 
 
@@ -191,6 +205,12 @@ def _ignores_case(path: str) -> bool:
         return False
     finally:
         os.close(file)
+
+
+def _label_of_processes(spec: dict[str, object]) -> str:
+    process = spec.get("process")
+    label = process.get("selinuxLabel") if isinstance(process, dict) else None
+    return label if isinstance(label, str) else ""
 
 
 def _version_of_zfs() -> str:

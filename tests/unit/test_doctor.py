@@ -9,7 +9,8 @@ import jsonschema
 import pytest
 from harness import ROOT
 
-from ocishim import doctor, findings, tried
+from ocishim import findings, tried
+from ocishim.cli.doctor import report_on
 from ocishim.probe import facts as known
 from ocishim.probe import host, scratch
 from ocishim.report import Line, Report
@@ -41,7 +42,7 @@ def changed(name: str, **changes: object) -> dict[str, Any]:
 def judged(document: dict[str, Any]) -> Report:
     """Judge facts, which must be valid."""
     jsonschema.validate(document, SCHEMA, cls=jsonschema.Draft202012Validator)
-    return doctor.judge(known.load(json.dumps(document)))
+    return report_on(known.load(json.dumps(document)))
 
 
 def lines(report: Report) -> list[Line]:
@@ -60,6 +61,8 @@ def lines(report: Report) -> list[Line]:
         ("6.18", 0, ["ok", "ok", "ok", "ok", "ok", "ok"]),
         ("6.18-user", 1, ["ok", "no", "ok", "ok", "ok"]),
         ("6.18-userns", 0, ["ok", "ok", "ok", "ok", "ok", "ok"]),
+        ("zfs-2.1", 0, ["ok", "?", "ok", "ok", "ok", "ok", "ok", "ok"]),  # and two overlays of a bundle
+        ("zfs-2.3", 0, ["ok", "?", "ok", "ok", "ok", "ok", "ok", "ok"]),
     ],
 )
 def test_what_can_be_run_on_a_recorded_host(name: str, status: int, verdicts: list[str]) -> None:
@@ -171,6 +174,11 @@ OTHER_HOSTS: list[tuple[dict[str, object], str, str, str, str, int]] = [
         {"overlay__options__volatile": {**REFUSED, "step": "fsconfig volatile", "errno": "EINVAL"}},
         "volatile",
         "no", "EINVAL from fsconfig volatile", "OVL-KRN-04", 0,
+    ),
+    (
+        {"trials": [], "fuse__served": UNKNOWN},
+        "under runc",
+        "?", "not tried", "", 0,
     ),
     (
         {"runtimes": [GONE]},
