@@ -102,7 +102,7 @@ def choose(spec: dict[str, object], user: User, fills_in: bool = False) -> Names
             found.edits |= inner
     if _count(found.uids) == 1 or _count(found.gids) == 1:
         found.limits.append(_limit(found, user))
-        found.edits |= _terminals(spec)
+    found.edits |= terminals(spec, found.gids)
     found.edits |= _mark(spec)
     return found
 
@@ -122,6 +122,12 @@ def own(id_: int, subordinate: "Sequence[tuple[int, int]]") -> "list[Range]":
 def lines(ranges: "Sequence[Range]") -> str:
     """Write ranges as /proc/PID/uid_map takes them."""
     return "".join(f"{inside} {outside} {count}\n" for inside, outside, count in ranges)
+
+
+def ranges(text: str) -> "list[Range]":
+    """Read ranges from /proc/PID/uid_map."""
+    fields = (line.split() for line in text.splitlines())
+    return [(int(inside), int(outside), int(count)) for inside, outside, count in fields]
 
 
 def told(ranges: "Sequence[Range]") -> str:
@@ -228,16 +234,25 @@ def _limit(found: Namespace, user: User) -> str:
     return f"{what} mapped{why}: chown to others fails, and files of others belong to nobody"
 
 
-def _terminals(spec: dict[str, object]) -> "Edits":
-    """Leave out devpts' gid=5, which `runc spec` writes: a group that is not mapped there is EINVAL."""
+def terminals(spec: dict[str, object], gids: "Sequence[Range]") -> "Edits":
+    """Leave out devpts' gid=5, which `runc spec` writes, where it is not mapped: the mount fails with EINVAL.
+
+    `gids` is the map of the namespace that the runtime runs in; the spec's own comes before it.
+    """
     edits: Edits = {}
     mounts = spec.get("mounts")
+    mapped = (_entry(spec)[1] and _asked(spec, "gidMappings")) or gids
     for index, entry in enumerate(mounts if isinstance(mounts, list) else ()):
         options = entry.get("options") if isinstance(entry, dict) and entry.get("type") == "devpts" else None
-        if isinstance(options, list) and any(_is_group(word) for word in options):
-            edits["mounts", index, "options"] = [word for word in options if not _is_group(word)]
+        if isinstance(options, list):
+            kept = [word for word in options if not _is_unmapped(word, mapped)]
+            if kept != options:
+                edits["mounts", index, "options"] = kept
     return edits
 
 
-def _is_group(word: object) -> bool:
-    return isinstance(word, str) and word.startswith("gid=") and word != "gid=0"
+def _is_unmapped(word: object, gids: "Sequence[Range]") -> bool:
+    if not isinstance(word, str) or not word.startswith("gid="):
+        return False
+    value = word.removeprefix("gid=")
+    return value.isdecimal() and not any(a <= int(value) < a + c for a, _, c in gids)

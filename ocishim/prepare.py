@@ -26,26 +26,24 @@ if TYPE_CHECKING:
 
 
 class Preparation:
-    """What is to be done for a container: overlays to mount, and mounts that must go on reaching the host."""
+    """What is to be done for a container: overlays to mount, and mounts that must go on reaching the host.
 
-    __slots__ = ("here", "namespace", "shared", "steps")
+    `edits` are what the runtime's spec has otherwise, besides the overlays.
+    """
+
+    __slots__ = ("edits", "here", "shared", "steps")
 
     def __init__(
         self,
         steps: "list[Step]",
         here: here.Here,
         shared: "Sequence[str]" = (),
-        namespace: "Namespace | None" = None,
+        edits: "Edits | None" = None,
     ) -> None:
         self.steps = steps
         self.here = here
         self.shared = shared
-        self.namespace = namespace
-
-    @property
-    def edits(self) -> "Edits":
-        """What the runtime's spec has otherwise, besides the overlays."""
-        return self.namespace.edits if self.namespace else {}
+        self.edits = edits or {}
 
 
 def enter(inv: "Invocation", runtime: "LowLevelRuntime", found: "Bundle") -> "Namespace | None":
@@ -83,8 +81,17 @@ def decide(
 
         gvisor.prepare(inv, runtime.settings, found, steps, this.is_initial)
     if namespace:  # nothing goes back from there to the host
-        return Preparation(steps, this, (), namespace)
-    return Preparation(steps, this, shared_sources(found, (os.path.realpath(found.config), namespaces.STAGE)))
+        return Preparation(steps, this, (), namespace.edits)
+    shared = shared_sources(found, (os.path.realpath(found.config), namespaces.STAGE))
+    return Preparation(steps, this, shared, {} if this.is_initial else _edits_in_namespace(found.spec))
+
+
+def _edits_in_namespace(spec: dict[str, object]) -> "Edits":
+    """Find what a spec cannot have in a user namespace that somebody else made."""
+    from . import idmap
+
+    with open("/proc/self/gid_map", encoding="ascii") as file:
+        return idmap.terminals(spec, idmap.ranges(file.read()))
 
 
 def label(spec: dict[str, object], mounts: "Sequence[OverlayMount]") -> None:

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import tempfile
 from collections.abc import Iterator
 
 import account
@@ -34,3 +35,9 @@ def host(tmp_path: pathlib.Path) -> Iterator[Host]:
 def bundle(tmp_path: pathlib.Path) -> Bundle:
     """Make a bundle."""
     return Bundle(tmp_path / "bundle")
+
+
+@pytest.fixture
+def directory() -> pathlib.Path:
+    """Make a directory that a test may give to somebody; pytest's own are root's alone."""
+    return pathlib.Path(tempfile.mkdtemp(prefix="ocishim-t", dir="/tmp"))

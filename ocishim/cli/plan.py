@@ -50,9 +50,9 @@ def plan(bundle: str, name: str, mode: str | None, form: str) -> None:
     inv.words[inv.id_at] = bundle if "/" in bundle else f"./{bundle}"
     found, mounts = container.read(inv)
     namespace = prepare.enter(inv, low_level, found) if mounts else None
-    chosen = _decide(inv, low_level, found_settings, found, mounts, namespace)
+    chosen, edits = _decide(inv, low_level, found_settings, found, mounts, namespace)
     binds = [(step.mount, _target(step)) for step, _ in chosen]
-    new = rewrite.spec(found.text, binds, low_level.kind, namespace.edits if namespace else {})
+    new = rewrite.spec(found.text, binds, low_level.kind, edits)
     words = [low_level.path, *low_level.settings.args, *inv.words]
     if form == "json":
         click.echo(json.dumps(_document(found, low_level, namespace, chosen, new, words), indent=2))
@@ -67,15 +67,16 @@ def _decide(
     found: Bundle,
     mounts: list[OverlayMount],
     namespace: Namespace | None,
-) -> Chosen:
+) -> tuple[Chosen, dict[tuple[str | int, ...], object]]:
     if not mounts:
-        return []
+        return [], {}
     decided = prepare.decide(inv, low_level, found_settings, found, mounts, namespace)
     backends = prepare.rehearse(found_settings, decided)
-    return [
+    chosen = [
         (step, next(each for each in step.candidates if each.backend == backend))
         for step, backend in zip(decided.steps, backends, strict=True)
     ]
+    return chosen, decided.edits
 
 
 def _target(step: Step) -> str:

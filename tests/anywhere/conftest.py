@@ -1,11 +1,10 @@
 """Fixtures of the tests that need no root: each may run as root, as an ordinary user, under `unshare -r`."""
 
 import pathlib
-import tempfile
 from collections.abc import Iterator
 
 import pytest
-from anywhere.people import BACKENDS, WHO, OwnBundle, Person
+from anywhere.people import BACKENDS, WHO, OwnBundle, Person, lend
 from harness import RUNTIMES
 
 
@@ -25,25 +24,9 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def directory() -> pathlib.Path:
-    """Make the test's directory; pytest's own are root's alone."""
-    return pathlib.Path(tempfile.mkdtemp(prefix="ocishim-t", dir="/tmp"))
-
-
-@pytest.fixture
 def person(directory: pathlib.Path, who: str) -> Iterator[Person]:
     """Run commands as somebody; afterwards nothing of them may be left on the host."""
-    yield from run_as(Person(directory, who))
-
-
-def run_as(person: Person) -> Iterator[Person]:
-    """Lend a person, and look after them."""
-    try:
-        yield person
-        person.end()
-        assert person.wait_until_nothing_is_left() == []
-    finally:
-        person.remove()
+    yield from lend(directory, who)
 
 
 @pytest.fixture

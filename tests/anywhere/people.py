@@ -8,10 +8,11 @@ broken ones: its commands do not see the v2 mount there.
 import functools
 import os
 import pathlib
+import pwd
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import account
@@ -19,6 +20,7 @@ from harness import ROOT, Bundle, Host, Result
 
 WHO = ("root", "user", "unshare")
 BACKENDS = ("kernel", "fuse")
+Range = tuple[int, int, int]
 #: What nobody is.
 STRANGER = 3_000_000_000
 
@@ -76,10 +78,18 @@ class Person(Host):
             self.become += ["nsenter", "--user", "--preserve-credentials", target]
 
     def command(self, runtime: str, argv: Sequence[str | pathlib.Path]) -> list[str]:
-        """Give the command line that runs this one as that person."""
+        """Give the command line that runs this one as that person.
+
+        What strace runs for an ordinary user it runs itself as that one: newuidmap keeps its set-user-ID bit
+        only where the tracer is root.
+        """
         script = self.prelude(runtime)
         prefix = ("unshare", "--mount", "--propagation", "slave", "sh", "-c", script + 'exec "$@"', "sh")
-        return [*(prefix if script else ()), *self.become, *map(str, argv)]
+        if self.who == "user" and argv[0] == "strace":
+            become, argv = ["strace", "-u", pwd.getpwuid(self.uid).pw_name], argv[1:]
+        else:
+            become = self.become
+        return [*(prefix if script else ()), *become, *map(str, argv)]
 
     def prelude(self, runtime: str) -> str:
         """Give the shell code that root runs before each command, in a private mount namespace."""
@@ -93,6 +103,19 @@ class Person(Host):
         """Run a bundle, with these options of ocishim."""
         words = (*options, "run", "--bundle", bundle.path, self.id(runtime))
         return self.ocishim(runtime, *words, **more)
+
+    def start(
+        self, runtime: str, bundle: Bundle, name: str, *options: str, one_id: bool = False
+    ) -> list[Result]:
+        """Start a container in the background, by create and start.
+
+        Debian's runsc cannot create one where uid 65534 is not mapped; it can run one there.
+        """
+        if runtime == "runsc" and (one_id or self.who == "unshare"):
+            commands = [(*options, "run", "--detach", "--bundle", bundle.path, name)]
+        else:
+            commands = [(*options, "create", "--bundle", bundle.path, name), ("start", name)]
+        return [self.ocishim(runtime, *command, detached=True) for command in commands]
 
     def own(self, path: pathlib.Path, uid: int = -1) -> pathlib.Path:
         """Give a file to the person; with a uid, to that one."""
@@ -119,6 +142,17 @@ class Person(Host):
         shutil.rmtree(self.directory)
 
 
+def lend(directory: pathlib.Path, who: str, uid: int = -1) -> Iterator[Person]:
+    """Give a person; look after them when the test has ended."""
+    person = Person(directory, who, uid)
+    try:
+        yield person
+        person.end()
+        assert person.wait_until_nothing_is_left() == []
+    finally:
+        person.remove()
+
+
 class OwnBundle(Bundle):
     """A bundle whose directories belong to a person."""
 
@@ -137,9 +171,23 @@ class OwnBundle(Bundle):
         """Let the container run a shell script."""
         self.spec["process"]["args"] = ["sh", "-ec", script]
 
-    def with_namespace(
-        self, uids: Sequence[tuple[int, int, int]], gids: Sequence[tuple[int, int, int]]
-    ) -> None:
+    def with_programs(self) -> pathlib.Path:
+        """Give the container a root file system with the host's programs: /usr, read-only."""
+        rootfs = self.layer("rootfs")
+        for name in ("usr", "proc", "dev", "tmp", "ov", "other", "etc", "root"):
+            self.layer(f"rootfs/{name}")
+        for name in ("bin", "lib", "lib64", "sbin"):
+            (rootfs / name).symlink_to(f"usr/{name}")
+        (rootfs / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
+        self.spec["root"] = {"path": "rootfs", "readonly": True}
+        self.spec["mounts"] += [
+            {"destination": "/usr", "type": "bind", "source": "/usr", "options": ["rbind", "ro"]},
+            {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"},
+        ]
+        self.spec["process"]["env"] = ["PATH=/usr/bin:/bin"]
+        return rootfs
+
+    def with_namespace(self, uids: Sequence[Range], gids: Sequence[Range]) -> None:
         """Give the container a user namespace with these maps."""
         linux: dict[str, Any] = self.spec["linux"]
         linux["namespaces"].append({"type": "user"})

@@ -6,8 +6,7 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from anywhere.conftest import run_as
-from anywhere.people import STRANGER, OwnBundle, Person
+from anywhere.people import OwnBundle, Person
 from harness import Result, wait_for
 
 _TREE = pathlib.Path("/sys/fs/cgroup")
@@ -69,9 +68,9 @@ def test_a_container_s_life_in_single_commands(
     def after(*words: str) -> Result:
         return person.ocishim(runtime, *words, detached=True)
 
-    assert after("--overlay", backend, "create", "--bundle", bundle.path, name) == Result(0, "", "")
-    assert json.loads(after("state", name).out)["status"] == "created"
-    assert after("start", name) == Result(0, "", "")
+    started = person.start(runtime, bundle, name, "--overlay", backend)
+    assert {(each.status, each.out, each.err) for each in started} == {(0, "", "")}
+    assert json.loads(after("state", name).out)["status"] == "running"
     assert after("exec", name, "cat", "/ov/file") == Result(0, "x\n", "")
     assert after("exec", name, "sh", "-c", "echo y >/ov/y; exit 7") == Result(7, "", "")
     assert (bundle.directory / "upper/y").read_text() == "y\n"

@@ -53,7 +53,7 @@ def test_a_user_has_the_granted_ids(
 
 
 #: Maps in words: of the user, and of the granted ids from the nth on; what a container sees; who root is.
-SPECS = {
+SPECS: dict[str, tuple[Callable[[int], Maps], Callable[[int], Maps], list[str]]] = {
     "as runc spec --rootless writes": (
         lambda i: [(0, i, 1)],
         lambda s: [],
@@ -172,16 +172,16 @@ REFUSED: dict[str, tuple[Callable[[Ids], Maps], dict[str, object], str]] = {
     "a user who is not mapped": (
         lambda i: [(0, i.uid, 1)],
         {"uid": 1000},
-        "process.user.uid: 1000 is not mapped in the container's user namespace, which has 0 → {uid}; let root "
-        "grant subordinate ids, or run the container as uid 0, which is the user outside; "
+        "process.user.uid: 1000 is not mapped in the container's user namespace, which has 0 → {uid}; let "
+        "root grant subordinate ids, or run the container as uid 0, which is the user outside; "
         "ocishim explain OVL-UNS-12",
     ),
     "a group that is not mapped": (
         lambda i: [(0, i.uid, 1)],
         {"additionalGids": [70_000]},
         "process.user.additionalGids: 70000 is not mapped in the container's user namespace, which has "
-        "0 → {gid}; let root grant subordinate ids, or run the container as uid 0, which is the user outside; "
-        "ocishim explain OVL-UNS-12",
+        "0 → {gid}; let root grant subordinate ids, or run the container as uid 0, which is the user "
+        "outside; ocishim explain OVL-UNS-12",
     ),
 }
 

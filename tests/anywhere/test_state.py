@@ -78,12 +78,7 @@ def test_another_user_is_refused(person: Person, bundle: OwnBundle, runtime: str
     other.__dict__ |= person.__dict__ | {"become": ["setpriv", *IDS, "--clear-groups"], "who": "user"}
 
     results = {}
-    for words in (
-        ("state", name),
-        ("exec", name, "true"),
-        ("kill", name, "KILL"),
-        ("delete", "--force", name),
-    ):
+    for words in (("state", name), ("exec", name, "true"), ("kill", name), ("delete", "--force", name)):
         results[words[0]] = other.run(runtime, [*_ocishim(runtime, "--root", root), *words])
 
     assert {command: (r.status, r.out, r.err.count("\n")) for command, r in results.items()} == dict.fromkeys(
