@@ -22,13 +22,14 @@ class Trials:
         self._stage = stage
         self._settings = settings
         self._tried: set[str] = set()
+        self._file = cache.path_in(settings.trial_cache)
+        self._noted: bytes | None = None
 
     def check(self, step: Step, by: "Candidate") -> None:
         """Make a trial of an overlay, unless one like it went well before. Raises ShimError if it fails."""
         server = self._server() if by.backend == "fuse" else ""
         key = cache.key(step, by, self._stage.here, server)
-        file = cache.path_in(self._settings.trial_cache)
-        if key and (key in self._tried or (file and cache.has(file, key))):
+        if key and (key in self._tried or self._went_well_before(key)):
             self._tried.add(key)
             return
         watch = kmsg.Watch()
@@ -45,8 +46,13 @@ class Trials:
             raise cause.of_trial(step, by.backend, failed, log, self._stage.here)
         if key:
             self._tried.add(key)
-            if file:
-                cache.note(file, key)
+            if self._file:
+                cache.note(self._file, key)
+
+    def _went_well_before(self, key: str) -> bool:
+        if self._noted is None:
+            self._noted = cache.read(self._file) if self._file else b""
+        return cache.has(self._noted, key)
 
     def _server(self) -> str:
         """Tell which fuse-overlayfs it is. Raises HostError if it is not there."""
