@@ -1,5 +1,8 @@
 """One way to mount an overlay, pure: the backend, its exact options, what speaks for and against it."""
 
+import os
+from errno import ENOSYS, EPERM
+
 from . import filesystems, refusal
 from .errors import ShimError, SpecError
 
@@ -62,7 +65,12 @@ def kernel(
     if not mount.upper and len(mount.lower) == 1 and "xino" not in mount.options:
         found.add("xino", "auto", "a second, empty lower layer is added, as the kernel wants two")
     _pin(found, here.defaults)
-    found.rejected = found.rejected or _by_file_system(mount, layers) or _by_marks(found, mount, marks)
+    found.rejected = (
+        found.rejected
+        or _by_file_system(mount, layers)
+        or _by_idmap(mount, layers)
+        or _by_marks(found, mount, marks)
+    )
     return found
 
 
@@ -121,6 +129,25 @@ def _by_file_system(mount: "OverlayMount", layers: "Sequence[Layer]") -> SpecErr
         errno = "ENOTEMPTY from removing work/work"
         return refusal.of(page, mount.where, role=layer.role, path=layer.path, fs=fs, errno=errno)
     return None
+
+
+def _by_idmap(mount: "OverlayMount", layers: "Sequence[Layer]") -> SpecError | None:
+    """Reject layers that cannot be idmapped, and upper ones that would then belong to nobody."""
+    if not mount.idmap:
+        return None
+    for layer in layers:
+        if layer.idmap_errno:
+            page = _BY_IDMAP_ERRNO.get(layer.idmap_errno, "OVL-UNS-04")
+            fs, kernel = filesystems.name(layer.magic), os.uname().release
+            return refusal.of(page, mount.where, role=layer.role, path=layer.path, fs=fs, kernel=kernel)
+    for layer in layers:
+        if layer.role in ("upperdir", "workdir") and not mount.idmap.has(layer.uid, layer.gid):
+            value = f"uid {layer.uid} and gid {layer.gid}"
+            return refusal.of("OVL-UNS-12", mount.where, role=layer.role, path=layer.path, value=value)
+    return None
+
+
+_BY_IDMAP_ERRNO = {ENOSYS: "OVL-UNS-03", EPERM: "OVL-UNS-11"}
 
 
 def _by_marks(found: Candidate, mount: "OverlayMount", marks: "Sequence[Mark]") -> SpecError | None:
@@ -211,6 +238,8 @@ def _translate(found: Candidate, mount: "OverlayMount") -> str:
     """
     if mount.data:
         return "data-only lower layers"
+    if mount.idmap:
+        return "an id mapping"
     for name, value in mount.options.items():
         if name == "volatile" or (name, value) == ("fsync", "volatile"):
             found.options["volatile"] = ""

@@ -75,7 +75,10 @@ def _page(
         (layer for layer in step.read if any(_is_below(path, layer) for path in sampled)), step.read[0]
     )
     if len(sampled) == len(failed):  # all that was laid into a scratch layer works
-        return _page_of_lower(lower, backend, {errno for _, errno, _ in failed}, errors, said, here), lower
+        errnos = {errno for _, errno, _ in failed}
+        if step.mount.idmap and errnos & {EOVERFLOW, EACCES, EPERM}:
+            return "OVL-UNS-12", lower
+        return _page_of_lower(lower, backend, errnos, errors, said, here), lower
     if backend == "fuse":
         return ("OVL-FUS-07" if EOPNOTSUPP in errors.values() else ""), lower
     if ENOSPC in errors.values():
@@ -234,7 +237,7 @@ def _message(page: str, layer: "Layer", here: "Here") -> str:
         "option": "trusted.overlay.*" if here.is_initial else "user.overlay.*",
         "uid": "another user",
         "version": "here",
-        "value": {"OVL-UPP-03": "one of these", "OVL-UPP-12": "too little"}.get(page, ""),
+        "value": {"OVL-UNS-12": "other ids", "OVL-UPP-03": "one of these"}.get(page, "too little"),
     }
     return findings.get(page).message.format_map(values)
 

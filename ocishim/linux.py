@@ -4,7 +4,7 @@ import ctypes
 import os
 import struct
 import sys
-from errno import ENOSYS
+from errno import ENOSYS, EPERM
 
 from .errors import SyscallError
 
@@ -31,6 +31,7 @@ _SYS_STATMOUNT = 457
 ORDER = sys.byteorder
 
 CLONE_NEWNS = 0x00020000
+CLONE_NEWUSER = 0x10000000
 
 MS_RDONLY = 0x1
 MS_NOSUID = 0x2
@@ -72,6 +73,8 @@ MOUNT_ATTR_NOATIME = 0x10
 MOUNT_ATTR_STRICTATIME = 0x20
 MOUNT_ATTR_NODIRATIME = 0x80
 _MOUNT_ATTR_IDMAP = 0x00100000
+#: _LINUX_CAPABILITY_VERSION_3, and 0 for this process.
+_CAPABILITY_VERSION_3 = struct.pack("=Ii", 0x20080522, 0)
 _SYS_MOUNT_SETATTR = 442
 
 
@@ -139,9 +142,12 @@ def fsmount(fd: int, attributes: int) -> int:
     return _syscall("fsmount", _SYS_FSMOUNT, fd, ctypes.c_uint(_FSMOUNT_CLOEXEC), ctypes.c_uint(attributes))
 
 
-def open_tree(path: str) -> int:
-    """open_tree(2): a descriptor of a detached clone of path and the mounts below it, close-on-exec."""
-    flags = ctypes.c_uint(_OPEN_TREE_CLONE | _AT_RECURSIVE | os.O_CLOEXEC)
+def open_tree(path: str, recursive: bool = True) -> int:
+    """open_tree(2): a descriptor of a detached clone of path, with the mounts below it or without.
+
+    Close-on-exec.
+    """
+    flags = ctypes.c_uint(_OPEN_TREE_CLONE | (_AT_RECURSIVE if recursive else 0) | os.O_CLOEXEC)
     return _syscall("open_tree", _SYS_OPEN_TREE, _AT_FDCWD, os.fsencode(path), flags, path=path)
 
 
@@ -151,6 +157,26 @@ def mount_setattr_idmap(fd: int, userns: int) -> None:
     size = ctypes.c_size_t(ctypes.sizeof(attributes))
     at_empty_path = ctypes.c_uint(0x1000)
     _syscall("mount_setattr", _SYS_MOUNT_SETATTR, fd, b"", at_empty_path, attributes, size)
+
+
+def setfsids(uid: int, gid: int) -> None:
+    """setfsuid(2) and setfsgid(2), which answer with the id before: asked again, they tell the new one."""
+    for name, call, wanted in (("setfsgid", _libc.setfsgid, gid), ("setfsuid", _libc.setfsuid, uid)):
+        call(ctypes.c_uint(wanted))
+        if call(ctypes.c_uint(-1)) & 0xFFFFFFFF != wanted:
+            raise SyscallError(EPERM, name)
+
+
+def capabilities() -> bytes:
+    """capget(2): this process's sets, opaque."""
+    sets = ctypes.create_string_buffer(24)
+    _check(_libc.capget(_CAPABILITY_VERSION_3, sets), "capget")
+    return sets.raw
+
+
+def set_capabilities(sets: bytes) -> None:
+    """capset(2) of what `capabilities` gave."""
+    _check(_libc.capset(_CAPABILITY_VERSION_3, sets), "capset")
 
 
 def move_mount(fd: int, target: str) -> None:

@@ -87,6 +87,10 @@ def _look_at(
         tell(f"{mount.where}: {role}={path}")
         looked.append(layer.look(role, path, directory))
     _check_colons(mount, looked)
+    if mount.idmap:
+        from . import idmapped
+
+        idmapped.look(mount.idmap, looked)
     marked = [] if any(each.errno for each in looked) else marks.look(looked, this.is_initial)[0]
     return [each.fields() for each in looked], [mark.fields() for mark in marked]
 

@@ -141,10 +141,17 @@ def _in_mounts(text: str, wanted: dict[tuple[int, int], Layer]) -> tuple[Layer |
     for mount in parse("\n".join(lines)):
         if mount.fstype == "overlay":
             for role in ("upperdir", "workdir"):
-                path = mount.super_option(role)
+                path = _real(mount.super_option(role))
                 if path and (found := wanted.get(_identity(path))):
                     return found, mount.mount_point
     return None, ""
+
+
+def _real(path: str | None) -> str | None:
+    """Give the path that an idmapped clone in another ocishim's stage was made of (idmapped.Clones)."""
+    if not path or "/stage/idmapped/" not in path:
+        return path
+    return f"/{path.partition('/stage/idmapped/')[2].partition('/')[2]}"
 
 
 def _in_server(pid: str, wanted: dict[tuple[int, int], Layer]) -> Layer | None:

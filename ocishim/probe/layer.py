@@ -20,12 +20,13 @@ class Layer:
     kernel cannot tell (before 6.8). `read_only` tells whether writes must fail, `has_acl` whether there are
     POSIX ACLs, `is_marked`, of workdir, whether an overlay with volatile was made of it. `errno` is 0, or why
     it could not be opened; then the rest is unknown. `is_stuck`, of workdir, tells that the kernel could not
-    empty it, `is_fixed`, of both, that chattr keeps it as it is.
+    empty it, `is_fixed`, of both, that chattr keeps it as it is. `uid` and `gid` own it; `idmap_errno` is why
+    it cannot be idmapped, 0 where it can or where nobody wants that.
     """
 
     __slots__ = (
-        "device", "errno", "has_acl", "identity", "inode", "is_fixed", "is_marked", "is_stuck", "magic",
-        "mount", "path", "read_only", "role", "written",
+        "device", "errno", "gid", "has_acl", "identity", "idmap_errno", "inode", "is_fixed", "is_marked",
+        "is_stuck", "magic", "mount", "path", "read_only", "role", "uid", "written",
     )  # fmt: skip
 
     def __init__(
@@ -44,6 +45,9 @@ class Layer:
         has_acl: bool = True,
         is_stuck: bool = False,
         is_fixed: bool = False,
+        uid: int = 0,
+        gid: int = 0,
+        idmap_errno: int = 0,
     ) -> None:
         self.role = role
         self.written = written
@@ -59,13 +63,16 @@ class Layer:
         self.has_acl = has_acl
         self.is_stuck = is_stuck
         self.is_fixed = is_fixed
+        self.uid = uid
+        self.gid = gid
+        self.idmap_errno = idmap_errno
 
     def fields(self) -> tuple[str | int | bool, ...]:
         """Give what makes it, for the way through a pipe."""
         return (
             self.role, self.written, self.path, self.device, self.inode, self.mount, self.errno,
             self.read_only, self.is_marked, self.magic, self.identity, self.has_acl, self.is_stuck,
-            self.is_fixed,
+            self.is_fixed, self.uid, self.gid, self.idmap_errno,
         )  # fmt: skip
 
 
@@ -104,6 +111,8 @@ def look(role: str, written: str, bundle: str) -> Layer:
             _has_acl(file),
             role == "workdir" and _is_stuck(f"/proc/self/fd/{file}/work"),
             writable and _is_fixed(file),
+            found.st_uid,
+            found.st_gid,
         )
     finally:
         os.close(file)

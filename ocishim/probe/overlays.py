@@ -14,7 +14,7 @@ class LayerFacts:
     mount and `super_options` those of the file system. `free` is in bytes, -1 where there is no limit, and
     `free_inodes` likewise. `abilities` are tried in workdir: errno by name, empty for what works. `submounts`
     are mount points inside, `owner` is the uid of its root, `marks` tell what other overlays left in it:
-    `name in path`.
+    `name in path`. `idmap` is the errno of idmapping it, empty if that works or the spec does not ask for it.
     """
 
     role: str
@@ -38,6 +38,7 @@ class LayerFacts:
     submounts: tuple[str, ...]
     marks: tuple[str, ...]
     abilities: dict[str, str]
+    idmap: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 More than a container's start needs; `ocishim doctor BUNDLE` shows it.
 """
 
+import errno
 import os
 from dataclasses import asdict  # noqa: TID253 - nothing hot loads this
 
@@ -144,6 +145,7 @@ def _layer(layer: "Layer", table: list[Mount], marked: tuple[str, ...], step: St
         ),
         marked,
         _abilities(layer) if step and layer.role == "workdir" else {},
+        errno.errorcode.get(layer.idmap_errno, ""),
     )
 
 
