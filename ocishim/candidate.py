@@ -188,7 +188,9 @@ def fuse(
     found.con.append("slower: a process answers for each file")
     refused = _translate(found, mount)
     if refused:
-        found.rejected = refusal.of("OVL-OPT-20", mount.where, option=refused)
+        # In the words of the catalogue, which is not read for it: mostly the kernel can, and nobody is told.
+        why, remedy = f"{refused}, which fuse-overlayfs cannot do", "take --overlay kernel, or remove it"
+        found.rejected = SpecError(mount.where, why, remedy, "OVL-OPT-20")
         return found
     found.rejected = _without_size(mount, layers) or _split(mount, layers)
     if found.rejected:
