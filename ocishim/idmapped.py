@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .probe.layer import Layer
     from .step import Step
 
-#: Below the stage.
+#: Below the stage: a file system of its own, since each unmount waits for all processors.
 PLACE = "idmapped"
 
 
@@ -119,19 +119,23 @@ class Clones:
     stays as it is. Raises MountError.
     """
 
-    __slots__ = ("_actor", "_attached", "_files", "_idmap", "_stage", "_step")
+    __slots__ = ("_actor", "_files", "_idmap", "_place", "_step")
 
     def __init__(self, step: "Step", idmap: "IdMap", stage: str) -> None:
         self._step = step
         self._idmap = idmap
-        self._stage = stage
-        self._attached: list[str] = []
+        self._place = f"{stage}/{PLACE}"
         self._files: list[int] = []
         self._actor = Actor(idmap)
 
     def __enter__(self) -> "Step":
         step = self._step
         places: dict[str, str] = {}
+        os.makedirs(self._place, exist_ok=True)
+        try:
+            linux.mount("tmpfs", self._place, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=0755")
+        except SyscallError as e:
+            raise self._error(e) from None
         try:
             for layer in step.read:
                 places |= self._attach(layer.path, layer.path)
@@ -142,12 +146,15 @@ class Clones:
             self._actor.__enter__()
         except SyscallError as e:
             self._leave()
-            what = f"idmapped layers of {step.mount.destination}"
-            raise MountError(what, str(e), errno=e.errno or 0) from None
+            raise self._error(e) from None
         except OSError:
             self._leave()
             raise
         return step.at(places)
+
+    def _error(self, error: SyscallError) -> MountError:
+        what = f"idmapped layers of {self._step.mount.destination}"
+        return MountError(what, str(error), errno=error.errno or 0)
 
     def __exit__(self, *_: object) -> None:
         self._actor.__exit__()
@@ -160,8 +167,8 @@ class Clones:
         uses it. Where a directory on the way has no owner in the mapping and lets nobody else through, it is
         one by a descriptor from before the mapping: that leads there all the same.
         """
-        place = f"{self._stage}/{PLACE}/{len(self._attached)}{root.rstrip('/')}"
-        os.makedirs(place, exist_ok=True)
+        place = f"{self._place}/{len(self._files)}{root.rstrip('/')}"
+        os.makedirs(place)
         tree = linux.open_tree(root, recursive=False)
         files = []
         try:
@@ -173,7 +180,6 @@ class Clones:
             linux.move_mount(tree, place)
         finally:
             os.close(tree)
-        self._attached.append(place)
         with self._actor:
             return {
                 path: _by_path(f"{place}{inside}") or f"/proc/self/fd/{file}"
@@ -181,11 +187,10 @@ class Clones:
             }
 
     def _leave(self) -> None:
-        for place in self._attached:
-            linux.umount(place)
+        linux.umount(self._place)
         for file in self._files:
             os.close(file)
-        self._attached, self._files = [], []
+        self._files = []
 
 
 def _by_path(path: str) -> str:

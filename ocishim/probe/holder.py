@@ -148,10 +148,14 @@ def _in_mounts(text: str, wanted: dict[tuple[int, int], Layer]) -> tuple[Layer |
 
 
 def _real(path: str | None) -> str | None:
-    """Give the path that an idmapped clone in another ocishim's stage was made of (idmapped.Clones)."""
-    if not path or "/stage/idmapped/" not in path:
-        return path
-    return f"/{path.partition('/stage/idmapped/')[2].partition('/')[2]}"
+    """Give the path that an idmapped clone in another ocishim's stage was made of (idmapped.Clones).
+
+    None for a descriptor, which is not ours.
+    """
+    if not path or path.startswith("/proc/self/"):
+        return None
+    _, is_clone, behind = path.partition("/stage/idmapped/")
+    return f"/{behind.partition('/')[2]}" if is_clone else path
 
 
 def _in_server(pid: str, wanted: dict[tuple[int, int], Layer]) -> Layer | None:
