@@ -6,7 +6,7 @@ from . import linux
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .idmap import IdMap
+    from .shift import IdMap
 
 
 class Actor:

@@ -143,11 +143,11 @@ def _by_idmap(mount: "OverlayMount", layers: "Sequence[Layer]") -> SpecError | N
     for layer in layers:
         if layer.role in ("upperdir", "workdir") and not mount.idmap.has(layer.uid, layer.gid):
             value = f"uid {layer.uid} and gid {layer.gid}"
-            return refusal.of("OVL-UNS-12", mount.where, role=layer.role, path=layer.path, value=value)
+            return refusal.of("OVL-UNS-15", mount.where, role=layer.role, path=layer.path, value=value)
     return None
 
 
-_BY_IDMAP_ERRNO = {ENOSYS: "OVL-UNS-03", EPERM: "OVL-UNS-11"}
+_BY_IDMAP_ERRNO = {ENOSYS: "OVL-UNS-03", EPERM: "OVL-UNS-14"}
 
 
 def _by_marks(found: Candidate, mount: "OverlayMount", marks: "Sequence[Mark]") -> SpecError | None:

@@ -77,7 +77,7 @@ def _page(
     if len(sampled) == len(failed):  # all that was laid into a scratch layer works
         errnos = {errno for _, errno, _ in failed}
         if step.mount.idmap and errnos & {EOVERFLOW, EACCES, EPERM}:
-            return "OVL-UNS-12", lower
+            return "OVL-UNS-15", lower
         return _page_of_lower(lower, backend, errnos, errors, said, here), lower
     if backend == "fuse":
         return ("OVL-FUS-07" if EOPNOTSUPP in errors.values() else ""), lower
@@ -237,7 +237,7 @@ def _message(page: str, layer: "Layer", here: "Here") -> str:
         "option": "trusted.overlay.*" if here.is_initial else "user.overlay.*",
         "uid": "another user",
         "version": "here",
-        "value": {"OVL-UNS-12": "other ids", "OVL-UPP-03": "one of these"}.get(page, "too little"),
+        "value": {"OVL-UNS-15": "other ids", "OVL-UPP-03": "one of these"}.get(page, "too little"),
     }
     return findings.get(page).message.format_map(values)
 

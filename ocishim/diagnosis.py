@@ -86,7 +86,7 @@ def _layer(layer: LayerFacts, bundle: BundleFacts) -> "Iterator[Line]":
     if "idmapped" in layer.options.split(","):
         yield Line(OK, f"{what}: on an idmapped mount")
     if layer.idmap:
-        page = {"ENOSYS": "OVL-UNS-03", "EPERM": "OVL-UNS-11"}.get(layer.idmap, "OVL-UNS-04")
+        page = {"ENOSYS": "OVL-UNS-03", "EPERM": "OVL-UNS-14"}.get(layer.idmap, "OVL-UNS-04")
         yield no(what, f"it cannot be idmapped ({layer.idmap} from mount_setattr)", page)
     if layer.owner == _NOBODY and not bundle.is_initial:
         yield unsure(what, "its owner is not mapped in this user namespace", "OVL-UNS-02")

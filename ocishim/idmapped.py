@@ -16,8 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .idmap import IdMap
     from .probe.layer import Layer
+    from .shift import IdMap
     from .step import Step
 
 #: Below the stage: a file system of its own, since each unmount waits for all processors.

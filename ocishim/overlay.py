@@ -7,7 +7,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .idmap import IdMap
+    from .shift import IdMap
 
 #: Pairs of options that the kernel refuses together (fs/overlayfs/params.c, ovl_fs_params_verify).
 _CONFLICTS = (
@@ -163,9 +163,9 @@ def _parse(index: int, entry: dict[str, object], spec: dict[str, object]) -> Ove
             _take(mount, at, word)
     _check(mount)
     if mount.idmap_option or "uidMappings" in entry or "gidMappings" in entry:
-        from . import idmap
+        from . import shift
 
-        mount.idmap = idmap.read(where, entry, mount.idmap_option, spec)
+        mount.idmap = shift.read(where, entry, mount.idmap_option, spec)
     return mount
 
 

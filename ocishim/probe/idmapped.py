@@ -5,8 +5,8 @@ from errno import EINVAL
 
 from .. import linux
 from ..errors import HostError, SyscallError
-from ..idmap import IdMap
 from ..idmapped import user_namespace
+from ..shift import IdMap
 from . import scratch
 
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
-    from ..idmap import IdMap
     from ..patience import Tell
+    from ..shift import IdMap
     from .layer import Layer
 
     T = TypeVar("T")

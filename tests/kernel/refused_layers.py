@@ -132,21 +132,21 @@ CASES: dict[str, Case] = {
         ),
         ("lowerdir=o-u:l", *RW[1:]),
     ),
-    "OVL-UNS-11 a user": Case(
+    "OVL-UNS-14 a user": Case(
         "disk k 32M mkfs.ext4 -q; mkdir k/l; echo x >k/l/f",
         "lowerdir=B/k/l: the kernel lets nobody here idmap ext4, or its mount is idmapped already",
         ("lowerdir=k/l", "idmap"),
         who=USER,
         spec=userns(0, 0),
     ),
-    "OVL-UNS-12 upperdir": Case(
+    "OVL-UNS-15 upperdir": Case(
         "chown -R 1000:1000 l w",
         "upperdir=B/u has files of uid 0 and gid 0, which the mount's mappings leave out: nobody could "
         "change them",
         (*RW, "idmap"),
         spec=userns(1000, 0),
     ),
-    "OVL-UNS-12 lowerdir": Case(
+    "OVL-UNS-15 lowerdir": Case(
         "chown -R 1000:1000 l u w; chown 7:7 l/f; chmod 644 l/f",
         "lowerdir=B/l has files of other ids, which the mount's mappings leave out: nobody could change them "
         "[tried: EACCES from writing to a lower file (B/l/f); EOVERFLOW from deleting a lower file (B/l/f)]",

@@ -59,4 +59,4 @@ def test_an_overlay_of_idmapped_layers(host: harness.Host, bundle: harness.Bundl
 
     found = loaded(host.directory, 'trial_cache = ""\n', "create", "--bundle", bundle.path, "c1")
 
-    assert found == EXPECTED | {"ocishim.idmap", "ocishim.idmapped"}
+    assert found == EXPECTED | {"ocishim.shift", "ocishim.idmapped"}

@@ -10,8 +10,8 @@ from unit.test_schemas import OVERLAY, is_valid
 
 from ocishim import overlay, plan, rewrite
 from ocishim.errors import ShimError, SpecError
-from ocishim.idmap import IdMap
 from ocishim.probe.here import Here
+from ocishim.shift import IdMap
 
 ONE = [{"containerID": 1000, "hostID": 0, "size": 1}]
 WIDE = [{"containerID": 0, "hostID": 100000, "size": 65536}]
