@@ -103,6 +103,14 @@ class Invocation:
         """Replace the value that the word at this index holds."""
         self.words[at] = self.words[at][: self._value_from(at)] + value
 
+    def put_before_command(self, *words: str) -> None:
+        """Add flags for the runtime, in front of the command."""
+        self.words[self.command_at : self.command_at] = words
+        self.command_at += len(words)
+        for name in ("bundle_at", "config_at", "id_at"):
+            if getattr(self, name) >= 0:
+                setattr(self, name, getattr(self, name) + len(words))
+
     def _value_from(self, at: int) -> int:
         word = self.words[at]
         before = self.words[at - 1]

@@ -65,6 +65,7 @@ def kernel(
     if not mount.upper and len(mount.lower) == 1 and "xino" not in mount.options:
         found.add("xino", "auto", "a second, empty lower layer is added, as the kernel wants two")
     _pin(found, here.defaults)
+    _tell_owners(found, layers)
     found.rejected = (
         found.rejected
         or _by_file_system(mount, layers)
@@ -72,6 +73,16 @@ def kernel(
         or _by_marks(found, mount, marks)
     )
     return found
+
+
+def _tell_owners(found: Candidate, layers: "Sequence[Layer]") -> None:
+    """Say which layers have files that a container can only read and delete: copy-up keeps the owner."""
+    for layer in layers:
+        if layer.unmapped:
+            found.con.append(
+                f"{layer.unmapped} in {layer.role}={layer.path} belongs to an owner who is not mapped: such "
+                "files can be read and deleted, not changed (OVL-UNS-01)"
+            )
 
 
 def _for_user_namespace(found: Candidate, mount: "OverlayMount") -> None:
@@ -195,6 +206,7 @@ def fuse(
     found.rejected = _without_size(mount, layers) or _split(mount, layers)
     if found.rejected:
         return found
+    _tell_owners(found, layers)
     for mark in marks:
         if mark.kind in ("metacopy", "redirect", "whiteout", "foreign") or (
             mark.kind == "opaque" and not mark.is_user and not here.is_initial
@@ -224,11 +236,8 @@ def _split(mount: "OverlayMount", layers: "Sequence[Layer]") -> SpecError | None
     """Refuse an upper layer that cannot be named: a link to it would be followed, and the name then split."""
     for layer in layers:
         if layer.role == "upperdir" and ":" in layer.path:
-            return SpecError(
-                f"{mount.where}: fuse-overlayfs on {mount.destination}",
-                f"it splits upperdir={layer.path} at the colon",
-                "rename the directory, or take --overlay kernel",
-            )
+            path = f"upperdir={layer.path}"
+            return refusal.of("OVL-OPT-06", mount.where, program="fuse-overlayfs", path=path, value=":")
     return None
 
 

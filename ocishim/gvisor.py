@@ -4,7 +4,7 @@ from .errors import SpecError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .argv import Invocation
     from .bundle import Bundle
@@ -17,8 +17,13 @@ _HINT = "dev.gvisor.spec.mount."
 _FLAG = "dev.gvisor.flag."
 
 
-def prepare(inv: "Invocation", settings: "Runtime", found: "Bundle", steps: "Sequence[Step]") -> None:
-    """Check a container of runsc, and give its command line what runsc needs. Raises ShimError."""
+def prepare(
+    inv: "Invocation", settings: "Runtime", found: "Bundle", steps: "Sequence[Step]", is_initial: bool
+) -> None:
+    """Check a container of runsc, and give its command line what runsc needs. Raises ShimError.
+
+    `is_initial` tells the initial user namespace.
+    """
     check_flags([*settings.args, *inv.words[: inv.command_at]])
     check_spec(found.spec, steps, found.directory)
     # runsc keeps the bundle's path as it is given, and reads it from another directory later.
@@ -27,6 +32,8 @@ def prepare(inv: "Invocation", settings: "Runtime", found: "Bundle", steps: "Seq
     else:
         at = inv.command_at + 1
         inv.words[at:at] = ["--bundle", found.directory]
+    if not is_initial:
+        inv.put_before_command(*rootless_flags(inv, settings.args, found.spec))
     if wants_exclusive(found.spec, settings.exclusive):
         import resource
 
@@ -34,7 +41,27 @@ def prepare(inv: "Invocation", settings: "Runtime", found: "Bundle", steps: "Seq
 
         shared.check(found.spec, steps, found.directory)
         flags = exclusive_flags(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-        inv.words[inv.command_at : inv.command_at] = flags
+        inv.put_before_command(*flags)
+
+
+def rootless_flags(inv: "Invocation", settings: "Sequence[str]", spec: "Mapping[str, object]") -> list[str]:
+    """Give the flags that runsc needs in a user namespace, but for those that are given already.
+
+    It may not make cgroups there, and knows no network but none and the host's. A container without a network
+    namespace of its own has the host's. `--rootless` belongs to run and do alone.
+    """
+    given = {name for name, _ in _flags([*settings, *inv.words[: inv.command_at]])}
+    linux = spec.get("linux")
+    entries = linux.get("namespaces") if isinstance(linux, dict) else None
+    kinds = {entry.get("type") for entry in entries or () if isinstance(entry, dict)}
+    flags = []
+    if "ignore-cgroups" not in given:
+        flags.append("--ignore-cgroups")
+    if "network" not in given:
+        flags.append("--network=none" if "network" in kinds or not linux else "--network=host")
+    if "rootless" not in given and inv.command == "run":
+        flags.append("--rootless")
+    return flags
 
 
 def check_flags(words: "Sequence[str]") -> None:

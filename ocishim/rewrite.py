@@ -5,7 +5,7 @@ from .overlay import OverlayMount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 #: Flags that a bind repeats, so that the runtime knows them: runsc kills a program with SIGSEGV that it
 #: believes may be executed from a noexec mount, and every runtime clears what a bind does not name.
@@ -16,12 +16,17 @@ _REPEATED = (
 _RUNSC = ("ro", "nosuid", "nodev", "noexec")
 
 
-def spec(text: str, binds: "Sequence[tuple[OverlayMount, str]]", kind: str) -> str:
-    """Replace overlays by binds of where they are mounted; `kind` is the runtime's.
+def spec(
+    text: str,
+    binds: "Sequence[tuple[OverlayMount, str]]",
+    kind: str,
+    more: "Mapping[tuple[str | int, ...], object] | None" = None,
+) -> str:
+    """Replace overlays by binds of where they are mounted; `kind` is the runtime's, `more` other edits.
 
     Everything else stays as it came, byte for byte.
     """
-    edits: dict[tuple[str | int, ...], object] = {}
+    edits = dict(more or {})
     for mount, source in binds:
         for field, value in _bind(mount, source, kind).items():
             edits["mounts", mount.index, field] = value

@@ -2,17 +2,18 @@
 
 import os
 
-from . import filesystems, namespaces
+from . import filesystems, namespaces, patience
 from .errors import MountError
 from .layers import in_use
 from .probe import kmsg
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from .candidate import Candidate
     from .probe.here import Here
+    from .probe.layer import Layer
     from .settings import Settings
     from .step import Step
 
@@ -36,15 +37,26 @@ class Stage:
         self.kernel_log = kmsg.Watch()
 
     def check_free(self, steps: "Sequence[Step]") -> None:
-        """Raise SpecError if another overlay has one of the upper and work directories."""
-        written = [layer for step in steps for layer in step.written]
-        if not written:
-            return
+        """Raise SpecError if another overlay has one of the upper and work directories.
+
+        With index=on the kernel refuses a lower layer that another overlay writes to, too.
+        """
+        claimed = [layer for step in steps for layer in (step.layers if step.has_index else step.written)]
+        for layer, by in _search(claimed):
+            if self._is_busy(layer.path) is not False:
+                raise in_use(steps, layer, by)
+
+    def writers(self, steps: "Sequence[Step]") -> dict[str, str]:
+        """Find lower layers that another overlay writes to: path, and which container's it is."""
         from .probe import holder
 
-        found = holder.search(written)
-        if found and self._is_busy(found[0].path) is not False:
-            raise in_use(steps, *found)
+        read = [layer for step in steps for layer in step.read]
+        served = holder.server(read)
+        found = {served[0].path: served[1]} if served else {}
+        for layer, by in _search(read):
+            if layer.path not in found and self._is_busy(layer.path) is not False:
+                found[layer.path] = by
+        return found
 
     def target(self, step: "Step") -> str:
         """Give the mount point of an overlay; it is there."""
@@ -62,7 +74,7 @@ class Stage:
         if by.backend == "kernel":
             empty = self._empty() if step.needs_empty_lower else ""
             self._by_kernel(by, step, target, empty)
-            if mounted.is_refused(target) and any(layer.magic == filesystems.FUSE for layer in step.read):
+            if any(layer.magic == filesystems.FUSE for layer in step.read) and mounted.is_refused(target):
                 namespaces.detach(target)
                 self._by_kernel(by, step, target, empty)
                 by.con.append("a FUSE layer refuses the first access, so it is mounted twice")
@@ -112,3 +124,18 @@ class Stage:
     def _empty(self) -> str:
         os.makedirs(f"{self.path}/empty", exist_ok=True)
         return f"{self.path}/empty"
+
+
+def _search(layers: "Sequence[Layer]") -> "Iterable[tuple[Layer, str]]":
+    """Find whose overlays write to one of these directories, in a child where a server may not answer."""
+    if not layers:
+        return ()
+    from .probe import holder
+
+    if patience.is_needless():
+        return holder.search([*layers])
+
+    def work(_: object) -> list[tuple[int, str]]:
+        return [(layers.index(layer), by) for layer, by in holder.search([*layers])]
+
+    return [(layers[at], by) for at, by in patience.ask(work)]

@@ -17,10 +17,11 @@ _MOST_LOWERS = 500
 class Step:
     """One overlay to mount: the entry, its layers as real paths, and the backends to try, in order.
 
-    `written` are upperdir and workdir as they were looked at, `read` the lower layers.
+    `written` are upperdir and workdir as they were looked at, `read` the lower layers. `writers` tells, once
+    somebody asked (prepare.rehearse), which of those others write to: path, by whom.
     """
 
-    __slots__ = ("candidates", "data", "lower", "mount", "read", "upper", "work", "written")
+    __slots__ = ("candidates", "data", "lower", "mount", "read", "upper", "work", "writers", "written")
 
     def __init__(self, mount: "OverlayMount", layers: "Sequence[Layer]") -> None:
         self.mount = mount
@@ -31,11 +32,17 @@ class Step:
         self.written = [layer for layer in layers if layer.role in ("upperdir", "workdir")]
         self.read = [layer for layer in layers if layer.role in ("lowerdir", "datadir")]
         self.candidates: list[Candidate] = []
+        self.writers: dict[str, str] = {}
 
     @property
     def needs_empty_lower(self) -> bool:
         """Whether the kernel wants a second lower: it takes no read-only overlay of a single layer."""
         return not self.upper and len(self.lower) == 1
+
+    @property
+    def has_index(self) -> bool:
+        """Whether the spec asks for an index, by which the kernel compares layers with earlier ones."""
+        return "on" in (self.mount.options.get("index"), self.mount.options.get("nfs_export"))
 
     @property
     def layers(self) -> "list[Layer]":

@@ -92,9 +92,9 @@ class Trials:
             )
             return failed
         except OSError as e:
-            from . import cause
+            from . import untried
 
-            raise cause.of_scratch(step, e) from None
+            raise untried.of_scratch(step, e) from None
         except MountError as e:
             e.why = rehearsal.said_of(step, e.why)
             raise
@@ -108,8 +108,11 @@ class Trials:
 
         try:
             namespaces.detach(target)
-            if step.work:
-                scratch = f"{step.work}/{rehearsal.SCRATCH}"
-                patience.ask(lambda _: rehearsal.remove(scratch), 1.0)
-        except (OSError, HostError):
+        except OSError:  # it was not mounted yet
             pass
+        if step.work:
+            scratch = f"{step.work}/{rehearsal.SCRATCH}"
+            try:
+                patience.ask(lambda _: rehearsal.remove(scratch), 1.0)
+            except (OSError, HostError):
+                pass

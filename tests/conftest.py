@@ -1,10 +1,24 @@
 """Fixtures that tests of all layers share."""
 
+import os
 import pathlib
 from collections.abc import Iterator
 
+import account
 import pytest
 from harness import Bundle, Host
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the ordinary user of the tests, in the process that starts them all."""
+    if not hasattr(config, "workerinput") and not config.option.collectonly and os.geteuid() == 0:
+        account.make()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove that user."""
+    if not hasattr(config, "workerinput") and account.VARIABLE in os.environ:
+        account.remove()
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import click
 from .. import argv, container, namespaces, prepare, rewrite, runtime, settings
 from ..bundle import Bundle
 from ..candidate import Candidate
+from ..idmap import Namespace
 from ..overlay import OverlayMount
 from ..step import Step
 from . import terminal
@@ -48,13 +49,15 @@ def plan(bundle: str, name: str, mode: str | None, form: str) -> None:
     low_level = runtime.find(name, "ocishim", found_settings, environ)
     inv.words[inv.id_at] = bundle if "/" in bundle else f"./{bundle}"
     found, mounts = container.read(inv)
-    chosen = _decide(inv, low_level, found_settings, found, mounts)
-    new = rewrite.spec(found.text, [(step.mount, _target(step)) for step, _ in chosen], low_level.kind)
+    namespace = prepare.enter(inv, low_level, found) if mounts else None
+    chosen = _decide(inv, low_level, found_settings, found, mounts, namespace)
+    binds = [(step.mount, _target(step)) for step, _ in chosen]
+    new = rewrite.spec(found.text, binds, low_level.kind, namespace.edits if namespace else {})
     words = [low_level.path, *low_level.settings.args, *inv.words]
     if form == "json":
-        click.echo(json.dumps(_document(found, low_level, chosen, new, words), indent=2))
+        click.echo(json.dumps(_document(found, low_level, namespace, chosen, new, words), indent=2))
     else:
-        click.echo("\n".join(_text(found, low_level, chosen, new, words)))
+        click.echo("\n".join(_text(found, low_level, namespace, chosen, new, words)))
 
 
 def _decide(
@@ -63,10 +66,11 @@ def _decide(
     found_settings: settings.Settings,
     found: Bundle,
     mounts: list[OverlayMount],
+    namespace: Namespace | None,
 ) -> Chosen:
     if not mounts:
         return []
-    decided = prepare.decide(inv, low_level, found_settings, found, mounts)
+    decided = prepare.decide(inv, low_level, found_settings, found, mounts, namespace)
     backends = prepare.rehearse(found_settings, decided)
     return [
         (step, next(each for each in step.candidates if each.backend == backend))
@@ -79,14 +83,29 @@ def _target(step: Step) -> str:
 
 
 def _document(
-    found: Bundle, low_level: runtime.LowLevelRuntime, chosen: Chosen, new: str, words: list[str]
+    found: Bundle,
+    low_level: runtime.LowLevelRuntime,
+    namespace: Namespace | None,
+    chosen: Chosen,
+    new: str,
+    words: list[str],
 ) -> dict[str, Any]:
     return {
         "bundle": found.directory,
         "runtime": {"path": low_level.path, "kind": low_level.kind},
+        "user_namespace": _user_namespace(namespace) if namespace else None,
         "mounts": [_mount(step, by) for step, by in chosen],
         "config": {"path": found.config, "diff": list(_diff(found.text, new))},
         "exec": words,
+    }
+
+
+def _user_namespace(namespace: Namespace) -> dict[str, Any]:
+    return {
+        "path": namespace.path,
+        "uids": [list(each) for each in namespace.uids],
+        "gids": [list(each) for each in namespace.gids],
+        "limits": namespace.limits,
     }
 
 
@@ -103,6 +122,7 @@ def _mount(step: Step, by: Candidate) -> dict[str, Any]:
         "added": [{"option": option, "why": why} for option, why in by.added],
         "flags": step.mount.flags,
         "mounted_on": _target(step),
+        "writers": step.writers,
     }
 
 
@@ -140,10 +160,17 @@ def _layers(step: Step) -> Iterator[tuple[str, str]]:
 
 
 def _text(
-    found: Bundle, low_level: runtime.LowLevelRuntime, chosen: Chosen, new: str, words: list[str]
+    found: Bundle,
+    low_level: runtime.LowLevelRuntime,
+    namespace: Namespace | None,
+    chosen: Chosen,
+    new: str,
+    words: list[str],
 ) -> Iterator[str]:
     yield _line("bundle", found.directory)
     yield _line("runtime", f"{low_level.path} ({low_level.kind})")
+    for number, line in enumerate(namespace.describe() if namespace else ()):
+        yield _line("" if number else "user ns", line)
     if not chosen:
         yield _line("overlays", "none: the runtime gets the bundle as it is")
     for step, by in chosen:
@@ -170,6 +197,8 @@ def _stack(step: Step, by: Candidate) -> Iterator[str]:
     for number, line in enumerate(step.mount.idmap.describe() if step.mount.idmap else ()):
         yield _line("" if number else "owners", line)
     yield _line("mounted", f"{_WHO[by.backend]}: {'; '.join(['a trial went well', *by.pro])}")
+    for con in by.con:
+        yield _line("but", con)
     why = dict(by.added)
     for number, word in enumerate([*by.words, *step.mount.flags]):
         reason = f"  ({why[word]})" if word in why else ""
@@ -181,6 +210,8 @@ def _stack(step: Step, by: Candidate) -> Iterator[str]:
             yield _line("not", f"{_WHO[other.backend]}: {said}{page}")
     if step.mount.read_only:
         yield _line("writes", "refused: read-only")
+    for path, who in step.writers.items():
+        yield _line("undefined", f"{who} writes to lowerdir={path} (OVL-LOW-13)")
 
 
 _WHO = {"kernel": "by the kernel", "fuse": "by fuse-overlayfs"}

@@ -6,11 +6,11 @@ with the connection.
 """
 
 import os
-from errno import ECONNABORTED, ENOTCONN
+from errno import ECONNABORTED, ENOTCONN, EPERM
 
-from .. import linux
-from ..errors import MountError, SyscallError, words
-from ..namespaces import detach
+from .. import linux, patience
+from ..errors import HostError, MountError, SyscallError, words
+from ..namespaces import STAGE, detach
 from .kernel import MS_FLAGS
 
 TYPE_CHECKING = False
@@ -148,21 +148,23 @@ def _start(argv: list[str], inherited: list[int], errors: int, server: Server) -
 
     Gives its process group.
     """
-    child = os.fork()
+    child = patience.fork()
     if child:
         os.waitpid(child, 0)
         return child
     try:
         os.setsid()
-        if os.fork() == 0:
+        if patience.fork() == 0:
             _become_server(argv, inherited, errors, server)
+    except HostError as e:
+        os.write(errors, str(e).encode(errors="replace"))
     finally:
         os._exit(0)
 
 
 def _become_server(argv: list[str], inherited: list[int], errors: int, server: Server) -> "NoReturn":
     try:
-        linux.setns(server.home, linux.CLONE_NEWNS)
+        _leave_private(server.home)
         os.chdir("/")
         null = os.open("/dev/null", os.O_RDWR)
         os.dup2(null, 0)
@@ -185,6 +187,21 @@ def _become_server(argv: list[str], inherited: list[int], errors: int, server: S
     os._exit(1)
 
 
+def _leave_private(home: int) -> None:
+    """Go where the mount is not seen: to the namespace that ocishim came from.
+
+    Without rights over that one, into a copy of the private one from which the stage is unmounted with all
+    that is mounted there.
+    """
+    try:
+        linux.setns(home, linux.CLONE_NEWNS)
+    except SyscallError as e:
+        if e.errno != EPERM:
+            raise
+        linux.unshare(linux.CLONE_NEWNS)
+        linux.umount(STAGE)
+
+
 def _ask(target: str, group: int) -> str:
     """Ask for the root of the mount; say what is wrong if no answer comes, and the mount is gone then.
 
@@ -194,7 +211,12 @@ def _ask(target: str, group: int) -> str:
     import select
 
     done, done_in = os.pipe2(os.O_CLOEXEC)
-    child = os.fork()
+    try:
+        child = patience.fork()
+    except HostError:
+        _kill(group)
+        detach(target)
+        raise
     if child == 0:
         status = 255
         try:

@@ -23,7 +23,7 @@ AREAS = {
 SEVERITIES = ("refuse", "warn", "info")
 #: What may stand in braces in a message.
 PLACEHOLDERS = frozenset(
-    "count errno fs kernel limit option other path program role sysctl target uid value version".split()
+    "count errno fs id kernel limit option other path program role sysctl target uid value version".split()
 )
 #: A part of a kernel's message that differs each time, in an entry's `kernel_says`.
 GAP = "…"

@@ -23,9 +23,9 @@ def key(step: "Step", by: "Candidate", here: "Here", server: str = "") -> str:
 
     `server` tells which fuse-overlayfs it is.
 
-    That is so where the kernel does not identify mounts, where a server decides, and with index=on, which
-    compares directories. In a user namespace, or with an id mapping, the owners of the very directories
-    decide, too.
+    That is so where the kernel does not identify mounts, or the boot, where a server decides, and with
+    index=on, which compares directories. In a user namespace, or with an id mapping, the owners of the very
+    directories decide, too.
     """
     layers = [layer for layer in step.layers if layer.role != "upperdir"]
     if any(not layer.identity or layer.magic in filesystems.REMOTE for layer in layers):
@@ -39,8 +39,11 @@ def key(step: "Step", by: "Candidate", here: "Here", server: str = "") -> str:
         if layer.role != "workdir"
     )
     upper = "".join(layer.identity for layer in layers if layer.role == "workdir")
+    boot = _boot()
+    if not boot:
+        return ""
     uname = os.uname()
-    parts = [__version__, uname.release, uname.version, _boot(), _user_namespace(here), here.rights]
+    parts = [__version__, uname.release, uname.version, boot, _user_namespace(here), here.rights]
     parts += [by.backend, server, *by.words]
     flags = [*step.mount.flags, *step.mount.lsm, str(len(step.lower) > 1), str(len(step.data) > 0)]
     flags += step.mount.idmap.texts if step.mount.idmap else ()
@@ -62,8 +65,7 @@ def has(path: str, text: str) -> bool:
     except OSError:
         return False
     try:
-        found = os.fstat(file)
-        if found.st_uid != os.geteuid() or found.st_mode & 0o22:
+        if not _is_ours(os.fstat(file)):
             return False
         return f"\n{text}\n".encode("utf-8", "surrogateescape") in b"\n" + os.read(file, _LARGEST)
     except OSError:
@@ -84,13 +86,21 @@ def note(path: str, text: str) -> None:
     except OSError:
         return
     try:
-        if os.fstat(file).st_size + len(text) >= _LARGEST:
+        found = os.fstat(file)
+        if not _is_ours(found):
+            return
+        if found.st_size + len(text) >= _LARGEST:
             os.ftruncate(file, 0)
         os.write(file, f"{text}\n".encode("utf-8", "surrogateescape"))
     except OSError:
         pass
     finally:
         os.close(file)
+
+
+def _is_ours(found: os.stat_result) -> bool:
+    """Tell whether nobody else can have written this file, nor have given it this name."""
+    return found.st_uid == os.geteuid() and found.st_mode & 0o22 == 0 and found.st_nlink == 1
 
 
 def _user_namespace(here: "Here") -> str:

@@ -2,8 +2,10 @@
 
 import os
 
-#: PROC_USER_INIT_INO (include/linux/proc_ns.h): the inode of the initial user namespace.
-INITIAL = 0xEFFFFFFD
+from .. import initial
+
+#: CAP_SYS_ADMIN's bit in CapEff.
+_SYS_ADMIN = 1 << 21
 _PARAMETERS = "/sys/module/overlay/parameters"
 #: The module's parameters that change what an overlay means.
 _MEANING = ("index", "metacopy", "nfs_export", "redirect_dir", "xino_auto")
@@ -24,13 +26,14 @@ class Here:
         self.rights = rights
 
 
+def may_mount() -> bool:
+    """Tell whether this process may mount: root with CAP_SYS_ADMIN (capabilities(7))."""
+    return os.geteuid() == 0 and bool(int(_rights() or "0", 16) & _SYS_ADMIN)
+
+
 def look() -> Here:
-    """Look. uid_map would not do: a full identity map can be written in a nested namespace, too."""
-    try:
-        is_initial = os.stat("/proc/self/ns/user").st_ino == INITIAL
-    except OSError:  # a kernel without user namespaces
-        is_initial = True
-    return Here(is_initial, defaults(), _rights())
+    """Look."""
+    return Here(initial.is_here(), defaults(), _rights())
 
 
 def _rights() -> str:

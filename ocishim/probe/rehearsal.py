@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 #: Inside workdir. An ocishim that was killed may leave it; the next removes it.
 SCRATCH = ".ocishim-trial"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+#: Descriptors that removing it needs, kept for that: a limit (ulimit -n) must not leave it there.
+_TO_REMOVE = 4
 #: What root makes there may be another user's.
 _GIVES_AWAY = (filesystems.HOSTFS, *filesystems.REMOTE, *filesystems.WITHOUT_XATTRS)
 
@@ -45,7 +47,8 @@ def run(
 
     `attach` mounts a step on `target`, with volatile if that is true, and raises ShimError; `detach` unmounts
     it. `lower` is a layer made by `lay`, "" to make it beside the scratch upper layer. Needs the locks of
-    upperdir and workdir. Raises OSError where no scratch directory can be made.
+    upperdir and workdir. Raises OSError where no scratch directory can be made, MountError where an index
+    belongs to another upper layer.
     """
     where = step.mount.where
     if not step.upper:
@@ -56,6 +59,10 @@ def run(
         finally:
             detach(target)
     tell(f"{where}: workdir={step.work}")
+    if step.has_index:
+        from . import index
+
+        index.check(step)
     return in_scratch(
         step.written[-1], lambda scratch: _in_room(step, attach, detach, target, lower, scratch, tell)
     )
@@ -70,19 +77,25 @@ def in_scratch(work: "Layer", act: "Callable[[str], T]", is_locked: bool = True)
     """
     parent = os.open(work.path, _DIRECTORY)
     before = os.fstat(parent)
+    reserve: list[int] = []
     try:
         if not is_locked:
             fcntl.flock(parent, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        while len(reserve) < _TO_REMOVE:
+            reserve.append(os.dup(parent))
         room = _make(parent, work.magic in _GIVES_AWAY)
         try:
             return act(f"/proc/self/fd/{room}")
         finally:
+            while reserve:
+                os.close(reserve.pop())
             _empty(room)
             os.close(room)
             _drop(SCRATCH, parent)
     finally:
         _restore_times(parent, before)
-        os.close(parent)
+        for file in (*reserve, parent):
+            os.close(file)
 
 
 def _in_room(
@@ -179,7 +192,7 @@ def _work(step: Step, target: str, files: str, scratch: str, tell: "Tell") -> "F
 
 def _copy_origin(step: Step, copy: Step) -> None:
     """Let the scratch upper layer claim the lower layer of the real one: index=on compares them."""
-    if step.mount.options.get("index") == "on" or step.mount.options.get("nfs_export") == "on":
+    if step.has_index:
         for name in ("trusted.overlay.origin", "user.overlay.origin"):
             try:
                 os.setxattr(copy.upper, name, os.getxattr(step.upper, name))
@@ -198,7 +211,13 @@ def _make(parent: int, gives_away: bool) -> int:
     except FileExistsError:  # of one that was killed: the locks keep others out
         remove(SCRATCH, parent)
         os.mkdir(SCRATCH, 0o700, dir_fd=parent)
-    room = os.open(SCRATCH, _DIRECTORY, dir_fd=parent)
+    try:
+        room = os.open(SCRATCH, _DIRECTORY, dir_fd=parent)
+    except (
+        OSError
+    ):  # no descriptor is left; or it was given to a user whose directories are closed to this one
+        _drop(SCRATCH, parent)
+        raise
     if not gives_away and os.fstat(room).st_uid != os.geteuid():
         os.close(room)
         raise PermissionError(EPERM, "somebody else's", SCRATCH)

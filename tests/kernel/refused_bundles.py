@@ -1,6 +1,6 @@
 """Entries and hosts that ocishim refuses, made by scripts: the table of test_findings_refused.py."""
 
-from kernel.asked import FUSE, RUNSC, RW, USER, Case
+from kernel.asked import FUSE, NOBODY, RUNSC, RW, USER, Case
 
 ON_K = ("lowerdir=l", "upperdir=k/u", "workdir=k/w")
 _SHARED: dict[str, object] = {
@@ -9,6 +9,11 @@ _SHARED: dict[str, object] = {
         {"destination": "/0", "type": "overlay", "options": RW},
         {"destination": "/1", "type": "bind", "source": "u", "options": ["bind"]},
     ],
+}
+_MAPS = {
+    "namespaces": [{"type": "user"}],
+    "uidMappings": [{"containerID": 0, "hostID": 5000, "size": 1}],
+    "gidMappings": [{"containerID": 0, "hostID": 65534, "size": 1}],
 }
 #: The finding, and what is special: how it is made, what is said.
 CASES: dict[str, Case] = {
@@ -29,8 +34,8 @@ CASES: dict[str, Case] = {
     ),
     "OVL-KRN-15": Case(
         "",
-        "uid 0 has no CAP_SYS_ADMIN here: nothing can be mounted",
-        who="setpriv --bounding-set=-sys_admin ",
+        "uid 0 has no CAP_SYS_ADMIN here, and may make no user namespace: nothing can be mounted",
+        who="setpriv --bounding-set=-sys_admin strace -qq -o /dev/null -e inject=unshare:error=EPERM ",
         where="",
     ),
     "OVL-OPT-02": Case(
@@ -44,6 +49,12 @@ CASES: dict[str, Case] = {
         "mkdir a:b",
         "lowerdir=B/a does not exist, but B/a:b does: its colon splits the list",
         ("lowerdir=a:b", *RW[1:]),
+    ),
+    "OVL-OPT-06": Case(
+        "mkdir u:u",
+        'fuse-overlayfs cannot be given upperdir=B/u:u: it takes options apart at ":"',
+        ("lowerdir=l", "upperdir=u\\:u", "workdir=w"),
+        ask=FUSE,
     ),
     "OVL-OPT-07": Case(
         "",
@@ -80,6 +91,20 @@ CASES: dict[str, Case] = {
     "OVL-OPT-13": Case(
         "mkdir o; mount -t overlay -o lowerdir=l,upperdir=u,workdir=w x o",
         "upperdir=B/u is in use by the overlay on B/o",
+    ),
+    "OVL-OPT-13 a lower layer": Case(
+        "overlay o l",
+        "lowerdir=B/o-u is in use by the overlay on B/o",
+        ("lowerdir=o-u:l", *RW[1:], "index=on"),
+    ),
+    "OVL-OPT-15 a copy": Case(
+        (
+            "mkdir o; mount -t overlay -o lowerdir=l,upperdir=u,workdir=w,index=on x o; umount o; "
+            "cp -a u u2; cp -a w w2"
+        ),
+        "workdir=B/w2 has the index of another upper layer than upperdir=B/u2, as a copy of both has",
+        ("lowerdir=l", "upperdir=u2", "workdir=w2", "index=on"),
+        remedy="mount with index=off, or begin with an upper layer and a workdir of its own",
     ),
     "OVL-OPT-15": Case(
         "mkdir o l2; mount -t overlay -o lowerdir=l,upperdir=u,workdir=w,index=on x o; umount o",
@@ -190,5 +215,24 @@ CASES: dict[str, Case] = {
         "upperdir=B/u is written to by mounts[0]",
         where="mounts[1]: ",
         more=(("lowerdir=l", "upperdir=u", "workdir=w2"),),
+    ),
+    "OVL-UNS-11": Case(
+        "",
+        "id 5000 of the host is not the user's to map; the user's ids are 65534",
+        who=NOBODY,
+        where="linux.uidMappings[0]: ",
+        spec={"linux": _MAPS},
+    ),
+    "OVL-UNS-12": Case(
+        "",
+        "1000 is not mapped in the container's user namespace, which has 0 → 65534",
+        who=NOBODY,
+        where="process.user.uid: ",
+        spec={"process": {"user": {"uid": 1000, "gid": 0}}},
+    ),
+    "OVL-UNS-13": Case(
+        "chmod 755 u; chown 1234 u",
+        "upperdir=B/u may not be written by uid 0 here: nothing could be made in the overlay",
+        who=USER,
     ),
 }

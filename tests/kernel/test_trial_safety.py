@@ -3,6 +3,7 @@
 import os
 import pathlib
 from collections.abc import Callable
+from errno import EACCES, EMFILE
 
 import pytest
 from harness import OCISHIM, Bundle, Host, Result
@@ -140,6 +141,26 @@ def test_removes_an_empty_directory_that_was_given_to_another_user(
     patience.ask(work)
 
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("errno", [EACCES, EMFILE])
+def test_a_scratch_directory_that_does_not_open_is_removed(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, errno: int
+) -> None:
+    """As in a user namespace on a hostfs: mkdir(2) makes it for the host's root, who alone may open it."""
+    (tmp_path / "work").mkdir()
+    real = os.open
+
+    def open_(path: str, *more: int, **named: int) -> int:
+        if path == rehearsal.SCRATCH:
+            raise OSError(errno, "no", path)
+        return real(path, *more, **named)
+
+    monkeypatch.setattr(os, "open", open_)
+    with pytest.raises(OSError, match=rehearsal.SCRATCH) as raised:
+        rehearsal.in_scratch(layer.look("workdir", "work", str(tmp_path)), lambda scratch: scratch)
+
+    assert (raised.value.errno, os.listdir(tmp_path / "work")) == (errno, [])
 
 
 @pytest.mark.parametrize("mode", ["kernel", "fuse"])

@@ -234,6 +234,32 @@ def test_a_file_of_somebody_else_is_not_believed(
     assert cache.has(path, KEY) is False
 
 
+@pytest.mark.parametrize("why", ["others may write it", "somebody else's", "another name"])
+def test_a_file_that_is_not_ours_alone_is_not_written(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    path = file(tmp_path)
+    cache.note(path, "x" * 260_000)
+    before = pathlib.Path(path).read_bytes()
+    if why == "others may write it":
+        os.chmod(path, 0o666)
+    elif why == "another name":
+        os.link(path, tmp_path / "precious")
+    else:
+        somebody = os.geteuid() + 1
+        monkeypatch.setattr(os, "geteuid", lambda: somebody)
+
+    cache.note(path, KEY)
+
+    assert (pathlib.Path(path).read_bytes() == before, cache.has(path, KEY)) == (True, False)
+
+
+def test_where_the_boot_is_not_told_there_is_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "_booted", [""])
+
+    assert Trial().key() == ""
+
+
 def test_a_symbolic_link_is_neither_read_nor_written(tmp_path: pathlib.Path) -> None:
     path, target = file(tmp_path), tmp_path / "target"
     os.mkdir(os.path.dirname(path))

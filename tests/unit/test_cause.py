@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from unit.steps import EXT4, RW, layers, make, overlays
 
-from ocishim import candidate, cause, filesystems
+from ocishim import candidate, cause, filesystems, untried
 from ocishim.probe.here import Here
 from ocishim.step import Step
 
@@ -235,7 +235,7 @@ def test_an_old_kernel_is_told_by_its_release(
     ],
 )  # fmt: skip
 def test_a_workdir_that_takes_no_scratch_directory(number: int, message: str) -> None:
-    assert message == str(cause.of_scratch(step(), OSError(number, "x")))
+    assert message == str(untried.of_scratch(step(), OSError(number, "x")))
 
 
 def test_the_names_of_the_operations_are_those_of_the_trial() -> None:

@@ -70,6 +70,7 @@ def test_the_plan_of_an_overlay(host: Host, layered: Bundle) -> None:
         "added": [],
         "flags": ["nosuid"],
         "mounted_on": f"{STAGE}/1",
+        "writers": {},
     }
     assert found["runtime"] == {"path": host.path("runc"), "kind": "runc"}
     assert found["exec"][:4] == [host.path("runc"), "run", "--bundle", str(directory)]
