@@ -69,9 +69,10 @@ class Namespace:
 def choose(spec: dict[str, object], user: User, fills_in: bool = False) -> Namespace:
     """Find the user namespace that a user's container is made in. Raises SpecError if there is none.
 
-    `fills_in` tells whether the runtime maps the user's own ids where the spec has no maps: what
-    `crun spec --rootless` writes. A spec's own maps keep their meaning (OCI config-linux, "User namespace mappings"): where they make the
+    A spec's own maps keep their meaning (OCI config-linux, "User namespace mappings"): where they make the
     user root they are the namespace's, else the runtime makes a second namespace inside, with the same ids.
+    `fills_in` tells whether the runtime maps the user's own ids where the spec has no maps, as in what
+    `crun spec --rootless` writes.
     """
     where, entry = _entry(spec)
     path = entry.get("path") if entry else None
