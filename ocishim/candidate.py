@@ -1,5 +1,8 @@
 """One way to mount an overlay, pure: the backend, its exact options, what speaks for and against it."""
 
+import os
+from errno import ENOSYS, EPERM
+
 from . import filesystems, refusal
 from .errors import ShimError, SpecError
 
@@ -63,7 +66,12 @@ def kernel(
         found.add("xino", "auto", "a second, empty lower layer is added, as the kernel wants two")
     _pin(found, here.defaults)
     _tell_owners(found, layers)
-    found.rejected = found.rejected or _by_file_system(mount, layers) or _by_marks(found, mount, marks)
+    found.rejected = (
+        found.rejected
+        or _by_file_system(mount, layers)
+        or _by_idmap(mount, layers)
+        or _by_marks(found, mount, marks)
+    )
     return found
 
 
@@ -134,6 +142,25 @@ def _by_file_system(mount: "OverlayMount", layers: "Sequence[Layer]") -> SpecErr
     return None
 
 
+def _by_idmap(mount: "OverlayMount", layers: "Sequence[Layer]") -> SpecError | None:
+    """Reject layers that cannot be idmapped, and upper ones that would then belong to nobody."""
+    if not mount.idmap:
+        return None
+    for layer in layers:
+        if layer.idmap_errno:
+            page = _BY_IDMAP_ERRNO.get(layer.idmap_errno, "OVL-UNS-04")
+            fs, kernel = filesystems.name(layer.magic), os.uname().release
+            return refusal.of(page, mount.where, role=layer.role, path=layer.path, fs=fs, kernel=kernel)
+    for layer in layers:
+        if layer.role in ("upperdir", "workdir") and not mount.idmap.has(layer.uid, layer.gid):
+            value = f"uid {layer.uid} and gid {layer.gid}"
+            return refusal.of("OVL-UNS-15", mount.where, role=layer.role, path=layer.path, value=value)
+    return None
+
+
+_BY_IDMAP_ERRNO = {ENOSYS: "OVL-UNS-03", EPERM: "OVL-UNS-14"}
+
+
 def _by_marks(found: Candidate, mount: "OverlayMount", marks: "Sequence[Mark]") -> SpecError | None:
     """Reject layers whose marks the kernel would not understand with these options."""
     has_userxattr = "userxattr" in found.options
@@ -172,7 +199,9 @@ def fuse(
     found.con.append("slower: a process answers for each file")
     refused = _translate(found, mount)
     if refused:
-        found.rejected = refusal.of("OVL-OPT-20", mount.where, option=refused)
+        # In the words of the catalogue, which is not read for it: mostly the kernel can, and nobody is told.
+        why, remedy = f"{refused}, which fuse-overlayfs cannot do", "take --overlay kernel, or remove it"
+        found.rejected = SpecError(mount.where, why, remedy, "OVL-OPT-20")
         return found
     found.rejected = _without_size(mount, layers) or _split(mount, layers)
     if found.rejected:
@@ -220,6 +249,8 @@ def _translate(found: Candidate, mount: "OverlayMount") -> str:
     """
     if mount.data:
         return "data-only lower layers"
+    if mount.idmap:
+        return "an id mapping"
     for name, value in mount.options.items():
         if name == "volatile" or (name, value) == ("fsync", "volatile"):
             found.options["volatile"] = ""

@@ -73,7 +73,10 @@ def _page(
         (layer for layer in step.read if any(_is_below(path, layer) for path in sampled)), step.read[0]
     )
     if len(sampled) == len(failed):  # all that was laid into a scratch layer works
-        return _page_of_lower(lower, backend, {errno for _, errno, _ in failed}, errors, said, here), lower
+        errnos = {errno for _, errno, _ in failed}
+        if step.mount.idmap and errnos & {EOVERFLOW, EACCES, EPERM}:
+            return "OVL-UNS-15", lower
+        return _page_of_lower(lower, backend, errnos, errors, said, here), lower
     if backend == "fuse":
         return ("OVL-FUS-07" if EOPNOTSUPP in errors.values() else ""), lower
     if ENOSPC in errors.values():
@@ -234,9 +237,13 @@ def _message(page: str, layer: "Layer", step: "Step", here: "Here") -> str:
         "fs": filesystems.name(layer.magic),
         "kernel": os.uname().release,
         "option": "trusted.overlay.*" if here.is_initial else "user.overlay.*",
-        "value": {"OVL-UPP-12": "too little", "OVL-SEL-01": ", ".join(step.mount.lsm.values())}.get(page, ""),
+        "value": _VALUES.get(page, ", ".join(step.mount.lsm.values())),
     }
     return findings.get(page).message.format_map(values)
+
+
+#: What the message of a page is filled with; of OVL-SEL-01 it is the mount's label.
+_VALUES = {"OVL-UNS-15": "other ids", "OVL-UPP-12": "too little"}
 
 
 def _is_below(path: str, layer: "Layer") -> bool:

@@ -2,7 +2,7 @@
 
 from . import findings, labels
 from .probe.overlays import BundleFacts, LayerFacts, MountFacts
-from .report import NO, OK, UNSURE, Line, Report, Verdict, unsure
+from .report import NO, OK, UNSURE, Line, Report, Verdict, no, unsure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,6 +92,9 @@ def _layer(layer: LayerFacts, mount: MountFacts, bundle: BundleFacts) -> "Iterat
         yield unsure(what, f"its mount has {', '.join(flags)}, which the overlay has not", "OVL-UNS-09")
     if "idmapped" in layer.options.split(","):
         yield Line(OK, f"{what}: on an idmapped mount")
+    if layer.idmap:
+        page = {"ENOSYS": "OVL-UNS-03", "EPERM": "OVL-UNS-14"}.get(layer.idmap, "OVL-UNS-04")
+        yield no(what, f"it cannot be idmapped ({layer.idmap} from mount_setattr)", page)
     if layer.owner == _NOBODY and not bundle.is_initial:
         yield unsure(what, "its owner is not mapped in this user namespace", "OVL-UNS-02")
     if layer.ignores_case:

@@ -3,7 +3,7 @@
 import _ctypes  # ctypes' C half; ctypes itself costs 2 ms more
 import os
 import sys
-from errno import ENOSYS
+from errno import ENOSYS, EPERM
 
 from .errors import SyscallError
 
@@ -48,6 +48,10 @@ class _libc:
     setns = _function("setns", 2)
     fstatfs = _function("fstatfs", 2)
     statx = _function("statx", 5)
+    setfsuid = _function("setfsuid", 1)
+    setfsgid = _function("setfsgid", 1)
+    capget = _function("capget", 2)
+    capset = _function("capset", 2)
     name_to_handle_at = _function("name_to_handle_at", 5)
     syscall = _function("syscall", 7)
     syscall.restype = _Long
@@ -108,6 +112,8 @@ MOUNT_ATTR_NOATIME = 0x10
 MOUNT_ATTR_STRICTATIME = 0x20
 MOUNT_ATTR_NODIRATIME = 0x80
 _MOUNT_ATTR_IDMAP = 0x00100000
+#: _LINUX_CAPABILITY_VERSION_3, and 0 for this process.
+_CAPABILITY_VERSION_3 = 0x20080522.to_bytes(4, ORDER) + bytes(4)
 _SYS_MOUNT_SETATTR = 442
 
 
@@ -186,9 +192,12 @@ def fsmount(fd: int, attributes: int) -> int:
     return _syscall("fsmount", _SYS_FSMOUNT, fd, _FSMOUNT_CLOEXEC, attributes)
 
 
-def open_tree(path: str) -> int:
-    """open_tree(2): a descriptor of a detached clone of path and the mounts below it, close-on-exec."""
-    flags = _OPEN_TREE_CLONE | _AT_RECURSIVE | os.O_CLOEXEC
+def open_tree(path: str, recursive: bool = True) -> int:
+    """open_tree(2): a descriptor of a detached clone of path, with the mounts below it or without.
+
+    Close-on-exec.
+    """
+    flags = _OPEN_TREE_CLONE | (_AT_RECURSIVE if recursive else 0) | os.O_CLOEXEC
     return _syscall("open_tree", _SYS_OPEN_TREE, _AT_FDCWD, os.fsencode(path), flags, path=path)
 
 
@@ -197,6 +206,26 @@ def mount_setattr_idmap(fd: int, userns: int) -> None:
     attributes = b"".join(each.to_bytes(8, ORDER) for each in (_MOUNT_ATTR_IDMAP, 0, 0, userns))
     size = len(attributes)
     _syscall("mount_setattr", _SYS_MOUNT_SETATTR, fd, b"", _AT_EMPTY_PATH, attributes, size)
+
+
+def setfsids(uid: int, gid: int) -> None:
+    """setfsuid(2) and setfsgid(2), which answer with the id before: asked again, they tell the new one."""
+    for name, call, wanted in (("setfsgid", _libc.setfsgid, gid), ("setfsuid", _libc.setfsuid, uid)):
+        call(wanted)
+        if call(0xFFFFFFFF) & 0xFFFFFFFF != wanted:
+            raise SyscallError(EPERM, name)
+
+
+def capabilities() -> bytes:
+    """capget(2): this process's sets, opaque."""
+    sets = (_Char * 24)()
+    _check(_libc.capget(_CAPABILITY_VERSION_3, sets), "capget")
+    return bytes(sets)
+
+
+def set_capabilities(sets: bytes) -> None:
+    """capset(2) of what `capabilities` gave."""
+    _check(_libc.capset(_CAPABILITY_VERSION_3, sets), "capset")
 
 
 def move_mount(fd: int, target: str) -> None:

@@ -49,6 +49,8 @@ SUPERBLOCK_FLAGS = ("sync", "dirsync", "lazytime")
 PROPAGATION = (
     "private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable", "runbindable",
 )  # fmt: skip
+#: Words that shift the owners of the layers. A layer is one mount, so the recursive one means the same.
+IDMAP = ("idmap", "ridmap")
 #: Words that ask for what is so anyway.
 NEUTRAL = ("defaults", "loud", "noiversion", "nomand", "rsymfollow", "silent", "symfollow")
 

@@ -134,6 +134,10 @@ def _look_at(
         tell(f"{mount.where}: {role}={path}")
         looked.append(layer.look(role, path, directory, this.is_initial))
     _check_colons(mount, looked)
+    if mount.idmap:
+        from . import idmapped
+
+        idmapped.look(mount.idmap, looked)
     for each in looked:
         if each.magic in filesystems.REMOTE:  # the walk for marks goes through all: this one may hang
             tell(f"{mount.where}: {each.role}={each.written}")

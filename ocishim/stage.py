@@ -72,13 +72,11 @@ class Stage:
         from .probe import mounted
 
         if by.backend == "kernel":
-            from .drivers import kernel
-
             empty = self._empty() if step.needs_empty_lower else ""
-            kernel.mount(step, by, target, empty)
+            self._by_kernel(by, step, target, empty)
             if any(layer.magic == filesystems.FUSE for layer in step.read) and mounted.is_refused(target):
                 namespaces.detach(target)
-                kernel.mount(step, by, target, empty)
+                self._by_kernel(by, step, target, empty)
                 by.con.append("a FUSE layer refuses the first access, so it is mounted twice")
             self._check_alone(step, by, target)
         else:
@@ -92,6 +90,17 @@ class Stage:
             namespaces.detach(target)
             what = step.mount.where if page else f"overlay on {step.mount.destination} ({by.backend})"
             raise MountError(what, why, remedy, page)
+
+    def _by_kernel(self, by: "Candidate", step: "Step", target: str, empty: str) -> None:
+        from .drivers import kernel
+
+        if not step.mount.idmap:
+            kernel.mount(step, by, target, empty)
+            return
+        from . import idmapped
+
+        with idmapped.Clones(step, step.mount.idmap, self.path) as clones:
+            kernel.mount(clones, by, target, empty)
 
     def _check_alone(self, step: "Step", by: "Candidate", target: str) -> None:
         """Refuse an upperdir that is in use by a path that shows it to nobody (moved, or mounted over).

@@ -4,7 +4,7 @@ from . import options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from .candidate import Candidate
     from .overlay import OverlayMount
@@ -63,6 +63,15 @@ class Step:
         copy.upper, copy.work = upper, work
         del copy.lower[_MOST_LOWERS - 1 - len(copy.data) :]
         copy.lower.append(lowest)
+        return copy
+
+    def at(self, places: "Mapping[str, str]") -> "Step":
+        """Give this overlay with other paths to its layers, by the real ones; others stay."""
+        copy = Step(self.mount, self.read)
+        copy.written = self.written
+        copy.upper, copy.work = places.get(self.upper, ""), places.get(self.work, "")
+        copy.lower = [places.get(path, path) for path in self.lower]
+        copy.data = [places.get(path, path) for path in self.data]
         return copy
 
     def describe(self, by: "Candidate | None" = None) -> str:

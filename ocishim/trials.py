@@ -63,12 +63,13 @@ class Trials:
         return f"{program} {found.st_dev}:{found.st_ino} {found.st_mtime_ns}"
 
     def clear(self) -> None:
-        """Remove the layer that trials by the kernel have used."""
-        lower = f"{self._stage.path}/lower"
-        if os.path.isdir(lower):
+        """Remove the layers that trials by the kernel have used, and where clones of layers were attached."""
+        left = [name for name in os.listdir(self._stage.path) if name.startswith(("lower", "idmapped"))]
+        if left:
             from .probe import rehearsal
 
-            rehearsal.remove(lower)
+            for name in left:
+                rehearsal.remove(f"{self._stage.path}/{name}")
 
     def _make(self, step: Step, by: "Candidate") -> "Failures":
         """Make a trial; give what failed in it. Raises ShimError if it could not be mounted or made."""
@@ -83,8 +84,10 @@ class Trials:
         try:
             # A FUSE server does not see the stage. For the kernel a layer in workdir could overlap others.
             lower = f"{self._stage.path}/lower" if by.backend == "kernel" else ""
+            if lower and step.mount.idmap:
+                lower += str(step.mount.index)  # its files belong to whom the mapping shows
             if lower and not os.path.isdir(lower):
-                rehearsal.lay(lower)
+                rehearsal.lay(lower, step.mount.idmap)
             # fuse-overlayfs cannot have an upper layer with a colon in its path: then only reading is tried.
             tried = Step(step.mount, step.read) if by.backend == "fuse" and ":" in step.work else step
             detach = namespaces.detach

@@ -116,6 +116,7 @@ def _mount(step: Step, by: Candidate) -> dict[str, Any]:
         "destination": step.mount.destination,
         "read_only": step.mount.read_only,
         "layers": [{"role": role, "path": path} for role, path in _layers(step)],
+        "id_mappings": _mappings(step),
         "backend": by.backend,
         "candidates": [_candidate(each) for each in step.candidates],
         "options": {each.backend: each.words for each in step.candidates},
@@ -123,6 +124,17 @@ def _mount(step: Step, by: Candidate) -> dict[str, Any]:
         "flags": step.mount.flags,
         "mounted_on": _target(step),
         "writers": step.writers,
+    }
+
+
+def _mappings(step: Step) -> dict[str, list[dict[str, int]]] | None:
+    """Give how owners are shifted, in the words of the spec."""
+    idmap = step.mount.idmap
+    if not idmap:
+        return None
+    return {
+        kind: [{"containerID": disk, "hostID": shown, "size": size} for disk, shown, size in ranges]
+        for kind, ranges in (("uid", idmap.uid), ("gid", idmap.gid))
     }
 
 
@@ -183,6 +195,8 @@ def _stack(step: Step, by: Candidate) -> Iterator[str]:
     for role, path in _layers(step):
         yield _line("" if role == shown else role, path)
         shown = role
+    for number, line in enumerate(step.mount.idmap.describe() if step.mount.idmap else ()):
+        yield _line("" if number else "owners", line)
     yield _line("mounted", f"{_WHO[by.backend]}: {'; '.join(['a trial went well', *by.pro])}")
     for con in by.con:
         yield _line("but", con)

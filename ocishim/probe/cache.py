@@ -24,15 +24,17 @@ def key(step: "Step", by: "Candidate", here: "Here", server: str = "") -> str:
     `server` tells which fuse-overlayfs it is.
 
     That is so where the kernel does not identify mounts, or the boot, where a server decides, and with
-    index=on, which compares directories. In a user namespace the owners of the very directories decide, too.
+    index=on, which compares directories. In a user namespace, or with an id mapping, the owners of the very
+    directories decide, too.
     """
     layers = [layer for layer in step.layers if layer.role != "upperdir"]
     if any(not layer.identity or layer.magic in filesystems.REMOTE for layer in layers):
         return ""
     if "on" in (by.options.get("index"), by.options.get("nfs_export")):
         return ""
+    owners_decide = not here.is_initial or step.mount.idmap
     lowers = dict.fromkeys(
-        layer.identity if here.is_initial else f"{layer.identity} {layer.inode}"
+        f"{layer.identity} {layer.inode}" if owners_decide else layer.identity
         for layer in layers
         if layer.role != "workdir"
     )
@@ -44,6 +46,7 @@ def key(step: "Step", by: "Candidate", here: "Here", server: str = "") -> str:
     parts = [__version__, uname.release, uname.version, boot, _user_namespace(here), here.rights]
     parts += [by.backend, server, *by.words]
     flags = [*step.mount.flags, *step.mount.lsm, str(len(step.lower) > 1), str(len(step.data) > 0)]
+    flags += step.mount.idmap.texts if step.mount.idmap else ()
     return "|".join([*parts, *flags, upper, *lowers]).replace("\n", " ")
 
 

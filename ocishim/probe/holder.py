@@ -152,9 +152,20 @@ def _in_mounts(text: str, wanted: dict[tuple[int, int], Layer]) -> "Iterator[tup
     for mount in parse("\n".join(lines)):
         if mount.fstype == "overlay":
             for role in ("upperdir", "workdir"):
-                path = mount.super_option(role)
+                path = _real(mount.super_option(role))
                 if path and (found := wanted.get(_identity(path))):
                     yield found, mount.mount_point, path
+
+
+def _real(path: str | None) -> str | None:
+    """Give the path that an idmapped clone in another ocishim's stage was made of (idmapped.Clones).
+
+    None for a descriptor, which is not ours.
+    """
+    if not path or path.startswith("/proc/self/"):
+        return None
+    _, is_clone, behind = path.partition("/stage/idmapped/")
+    return f"/{behind.partition('/')[2]}" if is_clone else path
 
 
 def _in_server(pid: str, wanted: dict[tuple[int, int], Layer]) -> Layer | None:

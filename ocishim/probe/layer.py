@@ -22,11 +22,12 @@ class Layer:
     it could not be opened; then the rest is unknown. `is_stuck`, of workdir, tells that the kernel could not
     empty it, `is_fixed`, of both, that chattr keeps it as it is. `may_write` tells, of upperdir, whether this
     process may, and `unmapped` names something in a lower layer whose owner has no id in this user namespace.
+    `uid` and `gid` own it; `idmap_errno` is why it cannot be idmapped, 0 where it can or nobody wants that.
     """
 
     __slots__ = (
-        "device", "errno", "has_acl", "identity", "inode", "is_fixed", "is_marked", "is_stuck", "magic",
-        "may_write", "mount", "path", "read_only", "role", "unmapped", "written",
+        "device", "errno", "gid", "has_acl", "identity", "idmap_errno", "inode", "is_fixed", "is_marked",
+        "is_stuck", "magic", "may_write", "mount", "path", "read_only", "role", "uid", "unmapped", "written",
     )  # fmt: skip
 
     def __init__(
@@ -47,6 +48,9 @@ class Layer:
         is_fixed: bool = False,
         may_write: bool = True,
         unmapped: str = "",
+        uid: int = 0,
+        gid: int = 0,
+        idmap_errno: int = 0,
     ) -> None:
         self.role = role
         self.written = written
@@ -64,13 +68,16 @@ class Layer:
         self.is_fixed = is_fixed
         self.may_write = may_write
         self.unmapped = unmapped
+        self.uid = uid
+        self.gid = gid
+        self.idmap_errno = idmap_errno
 
     def fields(self) -> tuple[str | int | bool, ...]:
         """Give what makes it, for the way through a pipe."""
         return (
             self.role, self.written, self.path, self.device, self.inode, self.mount, self.errno,
             self.read_only, self.is_marked, self.magic, self.identity, self.has_acl, self.is_stuck,
-            self.is_fixed, self.may_write, self.unmapped,
+            self.is_fixed, self.may_write, self.unmapped, self.uid, self.gid, self.idmap_errno,
         )  # fmt: skip
 
 
@@ -111,6 +118,8 @@ def look(role: str, written: str, bundle: str, is_initial: bool = True) -> Layer
             writable and _is_fixed(file),
             role != "upperdir" or os.access(f"/proc/self/fd/{file}", os.W_OK | os.X_OK),
             "" if is_initial or writable else _unmapped(path),
+            found.st_uid,
+            found.st_gid,
         )
     finally:
         os.close(file)

@@ -16,7 +16,8 @@ class LayerFacts:
     are mount points inside, `owner` is the uid of its root, `marks` tell what other overlays left in it:
     `name in path`. `device` is the file system's as mountinfo has it, `uuid` its UUID, "" where the kernel
     does not tell. `label` is SELinux' of the root. Of a lower layer `written_by` names another overlay's
-    user, and `hard_links` are the files with several names in it, as far as was looked.
+    user, and `hard_links` are the files with several names in it, as far as was looked. `idmap` is the errno
+    of idmapping it, empty if that works or the spec does not ask for it.
     """
 
     role: str
@@ -45,6 +46,7 @@ class LayerFacts:
     label: str = ""
     written_by: str = ""
     hard_links: int = 0
+    idmap: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import os
 from errno import EPERM
 
 from .. import filesystems
+from ..actor import Actor
 from ..errors import ShimError
 from ..step import Step
 from . import operations, sample
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from ..patience import Tell
+    from ..shift import IdMap
     from .layer import Layer
 
     T = TypeVar("T")
@@ -106,31 +108,39 @@ def _in_room(
     tell: "Tell",
 ) -> "Failures":
     """Make the trial in a scratch directory."""
-    os.mkdir(f"{scratch}/upper")
-    os.mkdir(f"{scratch}/work")
+    copy = step.scratch(f"{scratch}/upper", f"{scratch}/work", lower or f"{scratch}/lower")
+    _make_layers(copy)
     if not lower:
         lower = f"{scratch}/lower"
         lay(lower)
     tell(f"{step.mount.where}: mount")
     # First with volatile: without, the unmount waits for all that the disk has to write.
-    copy = step.scratch(f"{scratch}/upper", f"{scratch}/work", lower)
     _copy_origin(step, copy)
     try:
         attach(copy, True)
     except ShimError:
         for directory in (copy.upper, copy.work):
             remove(directory)
-            os.mkdir(directory)
+        _make_layers(copy)
         _copy_origin(step, copy)
         attach(copy, False)
     try:
         failed = _read(step, target, tell)
         if not step.mount.read_only:
             [name] = os.listdir(lower)
-            failed += _work(step, target, f"{target}/{name}", scratch, tell)
+            with Actor(step.mount.idmap):
+                failed += _work(step, target, f"{target}/{name}", scratch, tell)
         return failed
     finally:
         detach(target)
+
+
+def _make_layers(copy: Step) -> None:
+    """Make the scratch upper and work directories; on disk they belong to whom the mapping shows as us."""
+    for directory in (copy.upper, copy.work):
+        os.mkdir(directory)
+        if copy.mount.idmap:
+            os.chown(directory, *copy.mount.idmap.stored(os.geteuid(), os.getegid()))
 
 
 def said_of(step: Step, text: str) -> str:
@@ -150,10 +160,14 @@ def _restore_times(work: int, before: os.stat_result) -> None:
         pass
 
 
-def lay(lower: str) -> None:
-    """Make a lower layer with files to work on, below a name that no other layer can have."""
-    os.mkdir(lower)
-    operations.lay(f"{lower}/{SCRATCH}-{os.urandom(8).hex()}")
+def lay(lower: str, idmap: "IdMap | None" = None) -> None:
+    """Make a lower layer with files to work on, below a name that no other layer can have.
+
+    It is not idmapped itself: its files belong to one whom the mapping shows.
+    """
+    with Actor(idmap):
+        os.mkdir(lower)
+        operations.lay(f"{lower}/{SCRATCH}-{os.urandom(8).hex()}")
 
 
 def _read(step: Step, target: str, tell: "Tell") -> "Failures":

@@ -3,6 +3,7 @@
 More than a container's start needs; `ocishim doctor BUNDLE` shows it.
 """
 
+import errno
 import os
 from dataclasses import asdict  # noqa: TID253 - nothing hot loads this
 
@@ -168,6 +169,7 @@ def _layer(
         contents.label(layer.path),
         step.writers.get(layer.path, "") if step else "",
         links,
+        errno.errorcode.get(layer.idmap_errno, ""),
     )
 
 

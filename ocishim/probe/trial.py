@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 PATIENCE = 8
 #: Who tries for an ordinary user where ocishim is root: nobody.
 ORDINARY = 65534
-_CLONE_NEWUSER = 0x10000000
 _PR_SET_DUMPABLE = 4
 
 _UNKNOWN = Attempt("unknown")
@@ -171,7 +170,7 @@ def _in_user_namespace(
             ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
         uid, gid = os.geteuid(), os.getegid()
         step = "unshare(CLONE_NEWUSER)"
-        linux.unshare(_CLONE_NEWUSER)
+        linux.unshare(linux.CLONE_NEWUSER)
         for step, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
             scratch.write(f"/proc/self/{step}", text)
         step = "unshare(CLONE_NEWNS)"

@@ -6,7 +6,7 @@ from spy import loaded
 #: Free of re, json, enum, typing, subprocess and the like.
 EXPECTED = {
     "_collections_abc", "_ctypes", "_json", "_stat", "errno",
-    "fcntl", "gc", "genericpath", "ocishim", "ocishim.argv", "ocishim.bundle",
+    "fcntl", "gc", "genericpath", "ocishim", "ocishim.actor", "ocishim.argv", "ocishim.bundle",
     "ocishim.candidate", "ocishim.choice", "ocishim.container", "ocishim.drivers",
     "ocishim.drivers.kernel", "ocishim.errors",
     "ocishim.filesystems", "ocishim.initial", "ocishim.jsontext", "ocishim.layers", "ocishim.linux",
@@ -23,7 +23,7 @@ EXPECTED = {
 #: What depends on what this machine has mounted: a file system that may hang, an overlay.
 BY_MACHINE = {"select", "ocishim.mountinfo"}
 #: What only a trial needs.
-UNTRIED = {"ocishim.probe.operations", "ocishim.probe.rehearsal", "ocishim.probe.sample"}
+UNTRIED = {"ocishim.actor", "ocishim.probe.operations", "ocishim.probe.rehearsal", "ocishim.probe.sample"}
 
 
 def test_a_kernel_overlay(host: harness.Host, bundle: harness.Bundle) -> None:
@@ -51,3 +51,12 @@ def test_a_fuse_overlay(host: harness.Host, bundle: harness.Bundle) -> None:
     found = loaded(host.directory, settings, "--overlay", "fuse", "create", "--bundle", bundle.path, "c1")
 
     assert found | BY_MACHINE == EXPECTED | {"ocishim.drivers.fuse"}
+
+
+def test_an_overlay_of_idmapped_layers(host: harness.Host, bundle: harness.Bundle) -> None:
+    entry = bundle.overlay()
+    entry["uidMappings"] = entry["gidMappings"] = [{"containerID": 0, "hostID": 0, "size": 1}]
+
+    found = loaded(host.directory, 'trial_cache = ""\n', "create", "--bundle", bundle.path, "c1")
+
+    assert found | BY_MACHINE == EXPECTED | {"ocishim.shift", "ocishim.idmapped"}

@@ -255,7 +255,7 @@ def test_a_file_that_is_not_ours_alone_is_not_written(
 
     cache.note(path, KEY)
 
-    assert (pathlib.Path(path).read_bytes() == before, cache.has(path, KEY)) == (True, False)
+    assert (pathlib.Path(path).read_bytes() == before, cache.has(cache.read(path), KEY)) == (True, False)
 
 
 def test_where_the_boot_is_not_told_there_is_no_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,9 +21,6 @@ TEXTS = {
         "SELinux: mount invalid.  Same superblock, different security settings for (dev vda1, type ext4)"
     ),
     "OVL-SEL-05": 'apparmor="DENIED" operation="mount" info="failed flags match" error=-13 profile="lxc"',
-    "OVL-UNS-04": (
-        "OCI runtime error: mount_setattr: Failed to change bind mount attributes: Invalid argument"
-    ),
 }
 #: Messages of findings that another table makes happen.
 ALSO = {
