@@ -3,15 +3,17 @@
 import os
 
 from . import filesystems, namespaces, patience
-from .errors import MountError
+from .errors import HostError, MountError
 from .layers import in_use
 from .probe import kmsg
+from .probe.layer import check_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .candidate import Candidate
+    from .patience import Tell
     from .probe.here import Here
     from .settings import Settings
     from .step import Step
@@ -42,12 +44,13 @@ class Stage:
             return
         from .probe import holder
 
-        def work(_: object) -> tuple[int, str] | None:
+        def work(tell: "Tell") -> tuple[int, str] | None:
+            tell(f"{steps[0].mount.where}: all overlays, searched for {written[0].path}")
             found = holder.search(written)
             return (written.index(found[0]), found[1]) if found else None
 
         # Anybody's overlays are looked at, also those on a server that does not answer.
-        found = work(None) if patience.is_needless() else patience.ask(work)
+        found = work(lambda _: None) if patience.is_needless() else patience.ask(work)
         if found and self._is_busy(written[found[0]].path) is not False:
             raise in_use(steps, written[found[0]], found[1])
 
@@ -80,6 +83,11 @@ class Stage:
             program = fuse.find(self.settings.fuse_overlayfs, os.environ.get("PATH", ""))
             server = fuse.Server(program, self.home, self.name, self.locks, limit)
             fuse.mount(step, by, target, server)
+        try:
+            check_all(step.layers)
+        except HostError:
+            namespaces.detach(target)
+            raise
         why, remedy, page = mounted.problem(step, target, by.backend)
         if why:
             namespaces.detach(target)

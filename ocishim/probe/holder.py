@@ -12,7 +12,7 @@ from ..argv import MAKES_CONTAINER
 from ..argv import parse as parse_argv
 from ..mountinfo import parse
 from ..settings import KINDS
-from .layer import Layer
+from .layer import Layer, reopen
 
 #: How long to wait for another ocishim that is mounting the same directory right now, in seconds.
 PATIENCE = 10.0
@@ -32,7 +32,7 @@ def lock(layers: list[Layer]) -> tuple[list[int], Layer | None, str]:
     begin = time.monotonic()
     files: list[int] = []
     for layer in sorted(layers, key=_key):
-        files.append(os.open(layer.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        files.append(reopen(layer, os.O_RDONLY))
         # A FUSE server holds the lock for good, an ocishim that mounts for a moment.
         while not _flock(files[-1]):
             waited = time.monotonic() - begin
