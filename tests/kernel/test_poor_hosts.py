@@ -91,8 +91,8 @@ def test_doctor_without_another_process(host: Host) -> None:
     result = host.run("runc", [*strace, str(OCISHIM), "doctor"])
 
     assert result == Result(
-        1, "", "ocishim: system call: EAGAIN, resource temporarily unavailable; raise pids.max of the control "
-        "group, or the user's limit of processes (ulimit -u)\n",
+        1, "", "ocishim: system call: EAGAIN, resource temporarily unavailable; raise pids.max of the "
+        "control group, or the user's limit of processes (ulimit -u)\n",
     )  # fmt: skip
 
 
