@@ -151,27 +151,35 @@ def look(role: str, written: str, bundle: str) -> Layer:
     except OSError as e:
         return Layer(role, written, path, errno=e.errno or 0, magic=_magic_of_closed(path))
     try:
-        found = os.fstat(file)
-        writable = role in ("upperdir", "workdir")
-        mount, identity = _mount(file)
-        return Layer(
-            role,
-            written,
-            os.readlink(f"/proc/self/fd/{file}"),
-            found.st_dev,
-            found.st_ino,
-            mount,
-            0,
-            writable and os.fstatvfs(file).f_flag & os.ST_RDONLY != 0,
-            role == "workdir" and _exists("work/incompat/volatile", file),
-            linux.fs_type(file),
-            identity,
-            _has_acl(file),
-            role == "workdir" and _is_stuck(f"/proc/self/fd/{file}/work"),
-            writable and _is_fixed(file),
-        )
+        return _look(role, written, file)
+    except OSError as e:
+        if e.filename:  # not of the layer: /proc is missing
+            raise
+        return Layer(role, written, path, errno=e.errno or 0)
     finally:
         os.close(file)
+
+
+def _look(role: str, written: str, file: int) -> Layer:
+    found = os.fstat(file)
+    writable = role in ("upperdir", "workdir")
+    mount, identity = _mount(file)
+    return Layer(
+        role,
+        written,
+        os.readlink(f"/proc/self/fd/{file}"),
+        found.st_dev,
+        found.st_ino,
+        mount,
+        0,
+        writable and os.fstatvfs(file).f_flag & os.ST_RDONLY != 0,
+        role == "workdir" and _exists("work/incompat/volatile", file),
+        linux.fs_type(file),
+        identity,
+        _has_acl(file),
+        role == "workdir" and _is_stuck(f"/proc/self/fd/{file}/work"),
+        writable and _is_fixed(file),
+    )
 
 
 #: So many entries of workdir/work are looked at.

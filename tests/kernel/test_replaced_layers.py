@@ -2,13 +2,14 @@
 
 import os
 import pathlib
+from errno import ENOTCONN
 
 import pytest
 from harness import OCISHIM, STAGE, Bundle, Host, Result
 from kernel.test_trial_safety import snapshot
 
-from ocishim import filesystems
-from ocishim.errors import HostError
+from ocishim import filesystems, linux
+from ocishim.errors import HostError, SyscallError
 from ocishim.probe import layer
 
 #: ocishim; once something is done, a layer is renamed and a link takes its place.
@@ -121,6 +122,19 @@ def test_the_very_directory_is_opened_again(
     else:
         with pytest.raises(OSError, match="layer"):
             layer.reopen(found, os.O_RDONLY)
+
+
+def test_a_layer_whose_server_fails_between_two_questions_is_named(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fs_type(_: int) -> int:
+        raise SyscallError(ENOTCONN, "fstatfs")
+
+    monkeypatch.setattr(linux, "fs_type", fs_type)
+
+    found = layer.look("lowerdir", ".", str(tmp_path))
+
+    assert (found.role, found.path, found.errno) == ("lowerdir", f"{tmp_path}/.", ENOTCONN)
 
 
 def test_a_layer_that_stays_is_mounted(host: Host, bundle: Bundle) -> None:
