@@ -177,6 +177,8 @@ def _culprit(step: "Step", page: str, mount_points: "Sequence[str]") -> "Layer |
         return next((layer for layer in step.layers if _inside(layer, mount_points)), None)
     if page == "OVL-OPT-08":
         return next((layer for layer in step.read if layer.role == "datadir"), None)
+    if page == "OVL-FUS-06":
+        return next((layer for layer in step.layers if layer.magic == filesystems.FUSE), None)
     for magics, known in (*_BY_UPPER, *_BY_LOWER):
         if known == page:
             return next((layer for layer in step.layers if layer.magic in magics), None)

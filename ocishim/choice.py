@@ -33,6 +33,10 @@ class Choice:
             before = log.now()
             try:
                 self._attach(by, step, target)
+            except OSError as e:
+                from . import untried
+
+                raise untried.of_layer(step, e) or e from None
             except MountError as e:
                 from .drivers import reason
 

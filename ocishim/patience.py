@@ -92,7 +92,7 @@ def fork() -> int:
     except OSError as e:
         why = errors.words(e.errno or 0)
         remedy = "raise pids.max of the control group, or the user's limit of processes (ulimit -u)"
-        raise HostError("fork", why, remedy if e.errno == EAGAIN else "") from None
+        raise HostError("fork", why, remedy if e.errno == EAGAIN else "free some memory") from None
 
 
 def _answer(work: "Callable[[Tell], Any]", out: int) -> None:

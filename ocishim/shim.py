@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 
+#: What is too low, by EAGAIN and EMFILE.
+_LIMITS = {
+    11: "raise pids.max of the control group, or the user's limit of processes (ulimit -u)",
+    24: "raise the limit of open files (ulimit -n)",
+}
 #: More descriptors than a limit that hinders ocishim lets it have.
 _MANY = 256
 
@@ -85,7 +90,7 @@ def _unforeseen(error: OSError) -> ShimError:
             return without
     syscall = getattr(error, "syscall", "system call")
     on = f" {error.filename}" if error.filename else ""
-    remedy = "raise the limit of open files (ulimit -n)" if error.errno == 24 else "dmesg may say more"
+    remedy = _LIMITS.get(error.errno or 0, "dmesg may say more")
     return HostError(f"{syscall}{on}", words(error.errno or 0), remedy)
 
 

@@ -3,15 +3,17 @@
 import os
 
 from . import filesystems, namespaces, patience
-from .errors import MountError
+from .errors import HostError, MountError
 from .layers import in_use
 from .probe import kmsg
+from .probe.layer import check_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from .candidate import Candidate
+    from .patience import Tell
     from .probe.here import Here
     from .probe.layer import Layer
     from .settings import Settings
@@ -85,6 +87,11 @@ class Stage:
             program = fuse.find(self.settings.fuse_overlayfs, os.environ.get("PATH", ""))
             server = fuse.Server(program, self.home, self.name, self.locks, limit)
             fuse.mount(step, by, target, server)
+        try:
+            check_all(step.layers)
+        except HostError:
+            namespaces.detach(target)
+            raise
         why, remedy, page = mounted.problem(step, target, by.backend)
         if why:
             namespaces.detach(target)
@@ -134,8 +141,10 @@ def _search(layers: "Sequence[Layer]") -> "Iterable[tuple[Layer, str]]":
 
     if patience.is_needless():
         return holder.search([*layers])
+    # Anybody's overlays are looked at, also those on a server that does not answer.
 
-    def work(_: object) -> list[tuple[int, str]]:
+    def work(tell: "Tell") -> list[tuple[int, str]]:
+        tell(f"all overlays, searched for {layers[0].path}")
         return [(layers.index(layer), by) for layer, by in holder.search([*layers])]
 
     return [(layers[at], by) for at, by in patience.ask(work)]

@@ -11,7 +11,7 @@ import os
 from ..argv import MAKES_CONTAINER
 from ..argv import parse as parse_argv
 from ..settings import KINDS
-from .layer import Layer
+from .layer import Layer, reopen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def lock(layers: list[Layer]) -> tuple[list[int], Layer | None, str]:
     begin = time.monotonic()
     files: list[int] = []
     for layer in sorted(layers, key=_key):
-        files.append(os.open(layer.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        files.append(reopen(layer, os.O_RDONLY))
         # A FUSE server holds the lock for good, an ocishim that mounts for a moment.
         while not _flock(files[-1]):
             waited = time.monotonic() - begin

@@ -2,12 +2,15 @@
 
 import fcntl
 import os
-from errno import EOPNOTSUPP
+from errno import ELOOP, ENOENT, ENOTDIR, EOPNOTSUPP
 
-from .. import linux
+from .. import filesystems, linux
+from ..errors import HostError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..overlay import OverlayMount
 
 
@@ -90,6 +93,68 @@ def named(mount: "OverlayMount") -> list[tuple[str, str]]:
     return layers
 
 
+def reopen(layer: Layer, flags: int) -> int:
+    """Open the very directory that was looked at. Raises OSError, HostError where another is there now."""
+    try:
+        file = os.open(layer.path, flags | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as e:
+        if e.errno in (ENOENT, ENOTDIR, ELOOP):
+            check_same(layer, None)
+        raise
+    try:
+        check_same(layer, os.fstat(file))
+    except HostError:
+        os.close(file)
+        raise
+    return file
+
+
+def check_all(layers: "Sequence[Layer]") -> None:
+    """See that the directories that were looked at are still where they were. Raises HostError.
+
+    Upper and work directory must be on one mount, too: fuse-overlayfs would find that out at the first write.
+    """
+    for layer in layers:
+        try:
+            found = os.lstat(layer.path)
+        except OSError:
+            found = None
+        check_same(layer, found)
+    written = [layer for layer in layers if layer.role in ("upperdir", "workdir")]
+    if len({layer.mount for layer in written}) < len({_mount_at(layer.path) for layer in written}):
+        raise HostError(
+            " and ".join(f"{layer.role}={layer.path}" for layer in written),
+            "something was mounted on one of them since they were looked at",
+            "mount nothing there while a container starts",
+        )
+
+
+def _mount_at(path: str) -> int:
+    try:
+        file = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return -1
+    try:
+        return _old_mount_id(file)
+    finally:
+        os.close(file)
+
+
+def check_same(layer: Layer, found: os.stat_result | None) -> None:
+    """Compare with the directory that was looked at, locked and tried. Raises HostError if it is another.
+
+    Whoever may rename it, or what holds it, can put a link in its place at any time.
+    """
+    if layer.magic not in filesystems.NUMBERED:
+        return
+    if not found or (found.st_dev, found.st_ino) != (layer.device, layer.inode):
+        raise HostError(
+            f"{layer.role}={layer.path}",
+            "another directory has taken its place since it was looked at",
+            "let nobody rename it, or what holds it, while a container starts",
+        )
+
+
 def look(role: str, written: str, bundle: str, is_initial: bool = True) -> Layer:
     """Look at one layer; relative paths begin at the bundle. `is_initial`: in the initial user namespace."""
     path = os.path.join(bundle, written)
@@ -98,31 +163,40 @@ def look(role: str, written: str, bundle: str, is_initial: bool = True) -> Layer
     except OSError as e:
         return Layer(role, written, path, errno=e.errno or 0, magic=_magic_of_closed(path))
     try:
-        found = os.fstat(file)
-        writable = role in ("upperdir", "workdir")
-        mount, identity, magic, read_only = _mount(file)
-        return Layer(
-            role,
-            written,
-            os.readlink(f"/proc/self/fd/{file}"),
-            found.st_dev,
-            found.st_ino,
-            mount,
-            0,
-            writable and read_only,
-            role == "workdir" and _exists("work/incompat/volatile", file),
-            magic,
-            identity,
-            _has_acl(file),
-            role == "workdir" and _is_stuck(f"/proc/self/fd/{file}/work"),
-            writable and _is_fixed(file),
-            role != "upperdir" or os.access(f"/proc/self/fd/{file}", os.W_OK | os.X_OK),
-            "" if is_initial or writable else _unmapped(path),
-            found.st_uid,
-            found.st_gid,
-        )
+        return _look(role, written, file, is_initial)
+    except OSError as e:
+        if e.filename:  # not of the layer: /proc is missing
+            raise
+        return Layer(role, written, path, errno=e.errno or 0)
     finally:
         os.close(file)
+
+
+def _look(role: str, written: str, file: int, is_initial: bool) -> Layer:
+    found = os.fstat(file)
+    path = os.readlink(f"/proc/self/fd/{file}")
+    writable = role in ("upperdir", "workdir")
+    mount, identity, magic, read_only = _mount(file)
+    return Layer(
+        role,
+        written,
+        path,
+        found.st_dev,
+        found.st_ino,
+        mount,
+        0,
+        writable and read_only,
+        role == "workdir" and _exists("work/incompat/volatile", file),
+        magic,
+        identity,
+        _has_acl(file),
+        role == "workdir" and _is_stuck(f"/proc/self/fd/{file}/work"),
+        writable and _is_fixed(file),
+        role != "upperdir" or os.access(f"/proc/self/fd/{file}", os.W_OK | os.X_OK),
+        "" if is_initial or writable else _unmapped(path),
+        found.st_uid,
+        found.st_gid,
+    )
 
 
 def _unmapped(path: str) -> str:

@@ -12,6 +12,7 @@ from ..actor import Actor
 from ..errors import ShimError
 from ..step import Step
 from . import operations, sample
+from .layer import reopen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def in_scratch(work: "Layer", act: "Callable[[str], T]", is_locked: bool = True)
     `is_locked` tells that the caller has locked workdir. Raises OSError where it cannot be made, or where
     somebody else has the lock.
     """
-    parent = os.open(work.path, _DIRECTORY)
+    parent = reopen(work, _DIRECTORY)
     before = os.fstat(parent)
     reserve: list[int] = []
     try:

@@ -85,6 +85,17 @@ def test_without_another_process(host: Host, bundle: Bundle, mode: str) -> None:
     )
 
 
+def test_doctor_without_another_process(host: Host) -> None:
+    strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=clone,clone3,fork,vfork:error=EAGAIN"]
+
+    result = host.run("runc", [*strace, str(OCISHIM), "doctor"])
+
+    assert result == Result(
+        1, "", "ocishim: system call: EAGAIN, resource temporarily unavailable; raise pids.max of the "
+        "control group, or the user's limit of processes (ulimit -u)\n",
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("errno", ["EPERM", "EACCES"])
 def test_where_mount_is_forbidden(host: Host, bundle: Bundle, errno: str) -> None:
     why = {"EPERM": "EPERM, the kernel refuses it", "EACCES": "EACCES, access refused"}[errno]

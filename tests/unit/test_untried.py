@@ -27,6 +27,7 @@ def step(**magics: int) -> Step:
          "mounts[0]: lowerdir=/b was there, and then not: is not a directory; look after who changes it"),
         (SyscallError(errno.ENOENT, "system call", "/a/f"),
          "mounts[0]: lowerdir=/a/f was there, and then not: does not exist; look after who changes it"),
+        (OSError(errno.EIO, "x"), "mounts[0]: the trial was cut off: EIO, input/output error"),
         (OSError(errno.EROFS, "x", ".ocishim-trial"),
          "mounts[0]: workdir=/w cannot be used (EROFS, read-only file system), so the overlay would come up "
          "read-only; empty workdir or name a new one, on a file system where root of the host may write; "
@@ -57,6 +58,23 @@ def test_a_layer_that_nobody_serves_is_not_said_to_hang(
     error = untried.blame(step(**magics), HostError(told, "no answer", "look", "OVL-LOW-28"))
 
     assert error.args == (named, "no answer", "look", "OVL-LOW-28")
+
+
+def test_where_a_trial_is_cut_off_the_server_is_named() -> None:
+    error = untried.of_scratch(step(b=filesystems.FUSE), OSError(errno.ENOTCONN, "x"))
+
+    why = "the trial was cut off: ENOTCONN, transport endpoint is not connected"
+    assert str(error) == f"mounts[0]: {why}; look after the server of lowerdir=/b"
+
+
+@pytest.mark.parametrize(
+    ("filename", "named"), [("/u", "upperdir=/u"), ("/b/c", "lowerdir=/b/c"), ("/bc", ""), (None, "")]
+)
+def test_a_layer_that_is_gone_is_named(filename: str | None, named: str) -> None:
+    found = untried.of_layer(step(), OSError(errno.ENOENT, "x", filename))
+
+    message = f"mounts[0]: {named} was there, and then not: does not exist; look after who changes it"
+    assert (str(found) if found else "") == (message if named else "")
 
 
 def test_another_error_stays_as_it_is() -> None:

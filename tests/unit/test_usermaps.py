@@ -14,7 +14,11 @@ OWN = ([(0, 1000, 1), (1, 100000, 65536)], [(0, 100, 1), (1, 200000, 65536)])
 ONE = ([(0, 1000, 1)], [(0, 100, 1)])
 MARK: dict[Any, Any] = {("annotations",): {idmap.MADE: "ocishim's"}}
 KINDS = [{"type": "pid"}, {"type": "mount"}]
-WITHOUT: dict[Any, Any] = {("linux", "namespaces"): KINDS, ("linux", "uidMappings"): [], ("linux", "gidMappings"): []}
+WITHOUT: dict[Any, Any] = {
+    ("linux", "namespaces"): KINDS,
+    ("linux", "uidMappings"): [],
+    ("linux", "gidMappings"): [],
+}
 
 
 def linux(uids: list[tuple[int, int, int]], gids: list[tuple[int, int, int]]) -> dict[str, Any]:
