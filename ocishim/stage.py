@@ -6,7 +6,7 @@ from . import filesystems, namespaces, patience
 from .errors import HostError, MountError
 from .layers import in_use
 from .probe import kmsg
-from .probe.layer import check_all
+from .probe.same import check_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -66,10 +66,10 @@ class Trials:
         """Remove the layers that trials by the kernel have used, and where clones of layers were attached."""
         left = [name for name in os.listdir(self._stage.path) if name.startswith(("lower", "idmapped"))]
         if left:
-            from .probe import rehearsal
+            from .probe import room
 
             for name in left:
-                rehearsal.remove(f"{self._stage.path}/{name}")
+                room.remove(f"{self._stage.path}/{name}")
 
     def _make(self, step: Step, by: "Candidate") -> "Failures":
         """Make a trial; give what failed in it. Raises ShimError if it could not be mounted or made."""
@@ -110,15 +110,15 @@ class Trials:
 
     def _abandon(self, step: Step, target: str) -> None:
         """Unmount and remove what is left of a trial that did not end."""
-        from .probe import rehearsal
+        from .probe import room
 
         try:
             namespaces.detach(target)
         except OSError:  # it was not mounted yet
             pass
         if step.work:
-            scratch = f"{step.work}/{rehearsal.SCRATCH}"
+            scratch = f"{step.work}/{room.SCRATCH}"
             try:
-                patience.ask(lambda _: rehearsal.remove(scratch), 1.0)
+                patience.ask(lambda _: room.remove(scratch), 1.0)
             except (OSError, HostError):
                 pass

@@ -6,7 +6,7 @@ from errno import EBADF, EINVAL, ENOSYS, EOPNOTSUPP, EPERM
 from .. import linux
 from ..errors import MountError, SyscallError
 from ..options import SUPERBLOCK_FLAGS, escape
-from ..probe.layer import check_same
+from ..probe.same import check_same
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import os
 from ..argv import MAKES_CONTAINER
 from ..argv import parse as parse_argv
 from ..settings import KINDS
-from .layer import Layer, reopen
+from .layer import Layer
+from .same import reopen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

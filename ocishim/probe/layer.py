@@ -2,15 +2,12 @@
 
 import fcntl
 import os
-from errno import ELOOP, ENOENT, ENOTDIR, EOPNOTSUPP
+from errno import EOPNOTSUPP
 
-from .. import filesystems, linux
-from ..errors import HostError
+from .. import linux
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ..overlay import OverlayMount
 
 
@@ -91,68 +88,6 @@ def named(mount: "OverlayMount") -> list[tuple[str, str]]:
     if mount.upper:
         layers[:0] = [("upperdir", mount.upper), ("workdir", mount.work)]
     return layers
-
-
-def reopen(layer: Layer, flags: int) -> int:
-    """Open the very directory that was looked at. Raises OSError, HostError where another is there now."""
-    try:
-        file = os.open(layer.path, flags | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as e:
-        if e.errno in (ENOENT, ENOTDIR, ELOOP):
-            check_same(layer, None)
-        raise
-    try:
-        check_same(layer, os.fstat(file))
-    except HostError:
-        os.close(file)
-        raise
-    return file
-
-
-def check_all(layers: "Sequence[Layer]") -> None:
-    """See that the directories that were looked at are still where they were. Raises HostError.
-
-    Upper and work directory must be on one mount, too: fuse-overlayfs would find that out at the first write.
-    """
-    for layer in layers:
-        try:
-            found = os.lstat(layer.path)
-        except OSError:
-            found = None
-        check_same(layer, found)
-    written = [layer for layer in layers if layer.role in ("upperdir", "workdir")]
-    if len({layer.mount for layer in written}) < len({_mount_at(layer.path) for layer in written}):
-        raise HostError(
-            " and ".join(f"{layer.role}={layer.path}" for layer in written),
-            "something was mounted on one of them since they were looked at",
-            "mount nothing there while a container starts",
-        )
-
-
-def _mount_at(path: str) -> int:
-    try:
-        file = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    except OSError:
-        return -1
-    try:
-        return _old_mount_id(file)
-    finally:
-        os.close(file)
-
-
-def check_same(layer: Layer, found: os.stat_result | None) -> None:
-    """Compare with the directory that was looked at, locked and tried. Raises HostError if it is another.
-
-    Whoever may rename it, or what holds it, can put a link in its place at any time.
-    """
-    if layer.magic not in filesystems.NUMBERED:
-        return
-    if not found or (found.st_dev, found.st_ino) != (layer.device, layer.inode):
-        raise HostError(
-            f"{layer.role}={layer.path}",
-            "another directory has taken its place since it was looked at",
-            "let nobody rename it, or what holds it, while a container starts",
-        )
 
 
 def look(role: str, written: str, bundle: str, is_initial: bool = True) -> Layer:
@@ -281,7 +216,7 @@ def _mount(file: int) -> tuple[int, str, int, bool]:
             _mounts[mount] = (mount, identity, *_file_system(file))
         return _mounts[mount]
     except OSError:  # before 6.8, or a seccomp filter
-        return (_old_mount_id(file), "", *_file_system(file))
+        return (old_mount_id(file), "", *_file_system(file))
 
 
 #: By id: many layers lie on few mounts.
@@ -292,7 +227,7 @@ def _file_system(file: int) -> tuple[int, bool]:
     return linux.fs_type(file), os.fstatvfs(file).f_flag & os.ST_RDONLY != 0
 
 
-def _old_mount_id(file: int) -> int:
+def old_mount_id(file: int) -> int:
     info = os.open(f"/proc/self/fdinfo/{file}", os.O_RDONLY | os.O_CLOEXEC)
     try:
         for line in os.read(info, 4096).split(b"\n"):

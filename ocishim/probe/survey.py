@@ -13,7 +13,7 @@ from ..errors import ShimError, words
 from ..layers import check_writers
 from ..mountinfo import Mount, parse
 from ..step import Step
-from . import abilities, contents, here, marks, rehearsal, selinux
+from . import abilities, contents, here, marks, room, selinux
 from .facts import typed
 from .overlays import BundleFacts, CandidateFacts, LayerFacts, MountFacts
 
@@ -178,7 +178,7 @@ def _abilities(work: "Layer") -> dict[str, str]:
 
     for _ in range(20):
         try:
-            return rehearsal.in_scratch(work, abilities.of, is_locked=False)
+            return room.in_scratch(work, abilities.of, is_locked=False)
         except BlockingIOError:  # the trial that was before lets go of it with its last mount
             time.sleep(0.05)
         except OSError:

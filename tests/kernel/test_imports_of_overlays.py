@@ -14,7 +14,8 @@ EXPECTED = {
     "ocishim.namespaces", "ocishim.options", "ocishim.overlay", "ocishim.patience", "ocishim.plan",
     "ocishim.prepare", "ocishim.probe", "ocishim.probe.cache", "ocishim.probe.here", "ocishim.probe.holder",
     "ocishim.probe.kmsg", "ocishim.probe.layer", "ocishim.probe.marks", "ocishim.probe.mounted",
-    "ocishim.probe.operations", "ocishim.probe.rehearsal", "ocishim.probe.sample", "ocishim.propagation",
+    "ocishim.probe.operations", "ocishim.probe.rehearsal", "ocishim.probe.room", "ocishim.probe.same",
+    "ocishim.probe.sample", "ocishim.propagation",
     "ocishim.refusal", "ocishim.rewrite", "ocishim.runtime", "ocishim.settings", "ocishim.shim",
     "ocishim.stage", "ocishim.step", "ocishim.tomltext", "ocishim.trials",
     "os", "os.path", "posixpath", "select", "stat",
@@ -23,7 +24,10 @@ EXPECTED = {
 #: What depends on what this machine has mounted: a file system that may hang, an overlay.
 BY_MACHINE = {"select", "ocishim.mountinfo"}
 #: What only a trial needs.
-UNTRIED = {"ocishim.actor", "ocishim.probe.operations", "ocishim.probe.rehearsal", "ocishim.probe.sample"}
+UNTRIED = {
+    "ocishim.actor", "ocishim.probe.operations", "ocishim.probe.rehearsal", "ocishim.probe.room",
+    "ocishim.probe.sample",
+}  # fmt: skip
 
 
 def test_a_kernel_overlay(host: harness.Host, bundle: harness.Bundle) -> None:

@@ -10,7 +10,7 @@ from kernel.test_trial_safety import snapshot
 
 from ocishim import filesystems, linux
 from ocishim.errors import HostError, SyscallError
-from ocishim.probe import layer
+from ocishim.probe import layer, same
 
 #: ocishim; once something is done, a layer is renamed and a link takes its place.
 _SWAPPING = f"""
@@ -104,7 +104,7 @@ def test_the_very_directory_is_opened_again(
     path.mkdir()
     found = layer.look("upperdir", "layer", str(tmp_path))
     found.magic = magic or found.magic
-    os.close(layer.reopen(found, os.O_RDONLY))
+    os.close(same.reopen(found, os.O_RDONLY))
     path.rename(tmp_path / "renamed")
     if what == "a link":
         path.symlink_to(tmp_path)
@@ -115,13 +115,13 @@ def test_the_very_directory_is_opened_again(
 
     if is_refused:
         with pytest.raises(HostError) as raised:
-            layer.reopen(found, os.O_RDONLY)
+            same.reopen(found, os.O_RDONLY)
         assert str(raised.value) == f"upperdir={path}: {_WHY}"
     elif what in ("a link", "another directory"):
-        os.close(layer.reopen(found, os.O_RDONLY))
+        os.close(same.reopen(found, os.O_RDONLY))
     else:
         with pytest.raises(OSError, match="layer"):
-            layer.reopen(found, os.O_RDONLY)
+            same.reopen(found, os.O_RDONLY)
 
 
 def test_a_layer_whose_server_fails_between_two_questions_is_named(
