@@ -10,6 +10,7 @@ import os
 
 from ..argv import MAKES_CONTAINER
 from ..argv import parse as parse_argv
+from ..mountinfo import parse
 from ..settings import KINDS
 from .layer import Layer
 
@@ -135,8 +136,6 @@ def _in_mounts(text: str, wanted: dict[tuple[int, int], Layer]) -> tuple[Layer |
     """Find an overlay that has one of these directories; tell also where it is mounted."""
     if " - overlay " not in text:
         return None, ""
-    from ..mountinfo import parse
-
     # Only the lines that matter are taken apart: a namespace may have a hundred thousand.
     lines = [line for line in text.split("\n") if " - overlay " in line]
     for mount in parse("\n".join(lines)):
