@@ -10,6 +10,7 @@ import os
 
 from ..argv import MAKES_CONTAINER
 from ..argv import parse as parse_argv
+from ..mountinfo import parse
 from ..settings import KINDS
 from .layer import Layer
 from .same import reopen
@@ -146,8 +147,6 @@ def _in_mounts(text: str, wanted: dict[tuple[int, int], Layer]) -> "Iterator[tup
     """Find overlays that have one of these directories; tell where they are mounted, and by which path."""
     if " - overlay " not in text:
         return
-    from ..mountinfo import parse
-
     # Only the lines that matter are taken apart: a namespace may have a hundred thousand.
     lines = [line for line in text.split("\n") if " - overlay " in line]
     for mount in parse("\n".join(lines)):

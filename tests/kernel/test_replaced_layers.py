@@ -131,6 +131,7 @@ def test_a_layer_whose_server_fails_between_two_questions_is_named(
         raise SyscallError(ENOTCONN, "fstatfs")
 
     monkeypatch.setattr(linux, "fs_type", fs_type)
+    monkeypatch.setattr(layer, "_mounts", {})
 
     found = layer.look("lowerdir", ".", str(tmp_path))
 
