@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 #: Marks a container whose user namespace ocishim made: a later command must join it first.
 MADE = "dev.ocishim/user-namespace"
 _VALUE = "ocishim's"
-_LARGEST = 0xFFFFFFFF
 
 
 class User:
@@ -171,20 +170,10 @@ def _without_namespace(spec: dict[str, object]) -> "Edits":
 
 
 def _asked(spec: dict[str, object], name: str) -> "list[Range]":
+    from . import shift
+
     linux = spec.get("linux")
-    entries = linux.get(name) if isinstance(linux, dict) else None
-    ranges: list[Range] = []
-    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
-        where = f"linux.{name}[{index}]"
-        fields = [
-            entry.get(field) if isinstance(entry, dict) else None
-            for field in ("containerID", "hostID", "size")
-        ]
-        numbers = [field for field in fields if isinstance(field, int) and not isinstance(field, bool)]
-        if len(numbers) != 3 or min(numbers) < 0 or numbers[2] < 1 or sum(numbers[1:]) - 1 > _LARGEST:
-            raise SpecError(where, "not a range of ids", "give containerID, hostID and size, whole numbers")
-        ranges.append((numbers[0], numbers[1], numbers[2]))
-    return ranges
+    return [*shift.ranges(f"linux.{name}", linux.get(name) if isinstance(linux, dict) else None)]
 
 
 def _first(ranges: "Sequence[Range]") -> int:

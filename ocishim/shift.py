@@ -86,8 +86,8 @@ def read(where: str, entry: dict[str, object], option: str, spec: dict[str, obje
 
     None where it asks for none. Raises SpecError for what the kernel would not take.
     """
-    uid = _ranges(f"{where}.uidMappings", entry.get("uidMappings"))
-    gid = _ranges(f"{where}.gidMappings", entry.get("gidMappings"))
+    uid = ranges(f"{where}.uidMappings", entry.get("uidMappings"))
+    gid = ranges(f"{where}.gidMappings", entry.get("gidMappings"))
     if "=" in option:
         raise SpecError(
             f"{where}.options",
@@ -121,8 +121,8 @@ def _of_container(where: str, option: str, spec: dict[str, object]) -> IdMap:
     if user[0].get("path"):
         why = f'"{option}" without mappings, and the container\'s user namespace was made by others'
         raise SpecError(where, why, remedy)
-    uid = _ranges("linux.uidMappings", fields.get("uidMappings"))
-    gid = _ranges("linux.gidMappings", fields.get("gidMappings"))
+    uid = ranges("linux.uidMappings", fields.get("uidMappings"))
+    gid = ranges("linux.gidMappings", fields.get("gidMappings"))
     if not (uid and gid):
         raise SpecError(
             where, f'"{option}" without mappings, and linux.uidMappings or gidMappings is empty', remedy
@@ -130,7 +130,8 @@ def _of_container(where: str, option: str, spec: dict[str, object]) -> IdMap:
     return IdMap(uid, gid, is_own=False)
 
 
-def _ranges(where: str, value: object) -> "Ranges":
+def ranges(where: str, value: object) -> "Ranges":
+    """Read a list of mappings (OCI config-linux, "User namespace mappings"). Raises SpecError."""
     if value is None:
         return ()
     if not isinstance(value, list):

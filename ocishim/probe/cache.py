@@ -7,7 +7,7 @@ old or broken file does nothing but cost a trial.
 
 import os
 
-from .. import __version__, filesystems
+from .. import __version__, filesystems, initial
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ def key(step: "Step", by: "Candidate", here: "Here", server: str = "") -> str:
 def path_in(directory: str | None) -> str:
     """Give the file, "" for none; `directory` is that of the settings, None for the usual one."""
     if directory is None:
-        run = os.environ.get("XDG_RUNTIME_DIR") if os.geteuid() else None
+        is_root = os.geteuid() == 0 and initial.is_here()
+        run = None if is_root else os.environ.get("XDG_RUNTIME_DIR")
         directory = f"{run or '/run'}/ocishim"
     return f"{directory}/trials" if directory else ""
 

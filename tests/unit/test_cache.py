@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from unit.steps import EXT4, layer, make, overlays
 
-from ocishim import filesystems
+from ocishim import filesystems, initial
 from ocishim.candidate import Candidate
 from ocishim.probe import cache
 from ocishim.probe.here import Here
@@ -318,6 +318,15 @@ def test_a_full_file_begins_anew(tmp_path: pathlib.Path) -> None:
     assert os.stat(path).st_size <= cache._LARGEST
     assert _has(path, "599|" + "x" * 1000)
     assert not _has(path, "0|" + "x" * 1000)
+
+
+@pytest.mark.parametrize(("uid", "is_initial"), [(7, True), (0, False)])
+def test_a_users_file_is_the_users_own(monkeypatch: pytest.MonkeyPatch, uid: int, is_initial: bool) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/7")
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    monkeypatch.setattr(initial, "is_here", lambda: is_initial)
+
+    assert cache.path_in(None) == "/run/user/7/ocishim/trials"
 
 
 @pytest.mark.parametrize(
