@@ -126,5 +126,5 @@ def test_a_state_directory_that_others_may_write_is_refused(
 
     result = person.run("runc", [*_ocishim("runc"), "state", "c1"])
 
-    why = "it belongs to somebody else; set XDG_RUNTIME_DIR"
+    why = "others may have put something there; set XDG_RUNTIME_DIR"
     assert result == Result(1, "", f"ocishim: state directory /tmp/{name}: {why}\n")
