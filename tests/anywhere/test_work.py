@@ -47,30 +47,24 @@ _VERSIONS = [
 
 @pytest.fixture(scope="session")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """Make a repository of 2,000 files in two versions, as an archive."""
+    """Make a repository of 2,000 files in two versions, bare."""
     home = tmp_path_factory.mktemp("repository")
     (home / ".gitconfig").write_text(_GIT)
     there = home / "repository"
-    environ = os.environ | _DATES | {"HOME": str(home)}
-
-    def git(*words: str) -> None:
-        subprocess.run(["git", "-C", there, *words], check=True, env=environ)
-
-    subprocess.run(["git", "init", "--quiet", there], check=True, env=environ)
+    lines = []
     for version in ("old", "main"):
-        for number in range(_FILES):
-            directory = there / str(number % 20)
-            directory.mkdir(exist_ok=True)
-            (directory / str(number)).write_text(f"{version if number % 5 == 0 else ''}\n" * 20)
-        git("add", "--all")
-        git("commit", "--quiet", "--message", version)
-        if version == "old":
-            git("branch", "old")
-    git("config", "core.bare", "true")
-    for path in there.rglob("*"):
+        lines += [f"commit refs/heads/{version}", "committer t <t@t> 1600000000 +0000", "data 0"]
+        lines += ["from refs/heads/old"] if version == "main" else []
+        for number in range(0, _FILES, 1 if version == "old" else 5):
+            text = f"{version if number % 5 == 0 else ''}\n" * 20
+            lines += [f"M 100644 inline {number % 20}/{number}", f"data {len(text)}", text]
+    environ = os.environ | {"HOME": str(home)}
+    subprocess.run(["git", "init", "--quiet", "--bare", there], check=True, env=environ)
+    command = ["git", "-C", str(there), "fast-import", "--quiet"]
+    subprocess.run(command, input="\n".join(lines), text=True, check=True, env=environ)
+    for path in (there, *there.rglob("*")):
         os.utime(path, (10**9, 10**9))
-    os.utime(there / ".git", (10**9, 10**9))
-    return there / ".git"
+    return there
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +72,7 @@ def versions(repository: pathlib.Path, tmp_path_factory: pytest.TempPathFactory)
     """Work with git in a plain directory; give what is there then."""
     directory = tmp_path_factory.mktemp("versions")
     subprocess.run(["cp", "-a", repository, directory / "repository"], check=True)
-    environ = os.environ | _DATES | {"HOME": str(repository.parent.parent)}
+    environ = os.environ | _DATES | {"HOME": str(repository.parent)}
     words = [sys.executable, "-IS", str(_WORK), str(directory), str(int(time.time()) - 2), "versions"]
     return json.loads(subprocess.run(words, check=True, env=environ, stdout=subprocess.PIPE).stdout)
 
