@@ -36,13 +36,22 @@ def lock(layers: list[Layer]) -> tuple[list[int], Layer | None, str]:
         # A FUSE server holds the lock for good, an ocishim that mounts for a moment.
         while not _flock(files[-1]):
             waited = time.monotonic() - begin
-            found = _server(layers) if waited > LINGER else None
+            found = server(layers) if waited > LINGER else None
             if found:
                 return files, *found
             if waited > PATIENCE:
                 return files, layer, _locker(layer)
             time.sleep(0.02)
     return files, None, ""
+
+
+def is_locked(layer: Layer) -> bool:
+    """Tell whether somebody has a directory locked at this moment."""
+    file = os.open(layer.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return not _flock(file)
+    finally:
+        os.close(file)
 
 
 def search(layers: list[Layer]) -> tuple[Layer, str] | None:
@@ -67,7 +76,7 @@ def search(layers: list[Layer]) -> tuple[Layer, str] | None:
     return None
 
 
-def _server(layers: list[Layer]) -> tuple[Layer, str] | None:
+def server(layers: list[Layer]) -> tuple[Layer, str] | None:
     """Find the FUSE server that has one of these directories."""
     wanted = {_key(layer): layer for layer in layers}
     for pid in _pids():
@@ -142,7 +151,7 @@ def _in_mounts(text: str, wanted: dict[tuple[int, int], Layer]) -> tuple[Layer |
         if mount.fstype == "overlay":
             for role in ("upperdir", "workdir"):
                 path = mount.super_option(role)
-                if path and (found := wanted.get(_identity(path))):
+                if path and path[0] == "/" and (found := wanted.get(_identity(path))):
                     return found, mount.mount_point
     return None, ""
 
@@ -157,6 +166,8 @@ def _in_server(pid: str, wanted: dict[tuple[int, int], Layer]) -> Layer | None:
             if role in ("upperdir", "workdir"):
                 if path.startswith("/proc/self/"):
                     path = f"/proc/{pid}/{path.removeprefix('/proc/self/')}"
+                elif path[:1] != "/":
+                    path = f"/proc/{pid}/cwd/{path}"
                 if found := wanted.get(_identity(path)):
                     return found
     return None
