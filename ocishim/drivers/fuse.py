@@ -70,7 +70,7 @@ def mount(step: "Step", by: "Candidate", target: str, server: Server) -> None:
             argv += ["-o", _options(step, by, layers), f"/dev/fd/{device}"]
             inherited = [device, errors, *layers.files, *server.locks]
             # An upper layer in the stage is seen in the private namespace only.
-            is_hidden = os.path.realpath(step.upper).startswith(f"{STAGE}/")
+            is_hidden = step.upper != "" and os.path.realpath(step.upper).startswith(f"{STAGE}/")
             group = _start(argv, inherited, errors_in, server, target if is_hidden else "")
             os.close(device)  # the server's copy alone keeps the connection up
             device = -1
