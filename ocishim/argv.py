@@ -9,7 +9,7 @@ COMMANDS = frozenset(
     "state update".split()
 )
 #: ocishim's own commands, for people.
-OWN_COMMANDS = frozenset(("completion", "doctor", "explain", "help", "plan"))
+OWN_COMMANDS = frozenset(("completion", "diff", "doctor", "explain", "help", "plan", "unshare", "view"))
 #: The commands that make a container out of a bundle.
 MAKES_CONTAINER = frozenset(("create", "restore", "run"))
 

@@ -284,9 +284,9 @@ def of_all(step: "Step", refusals: "Sequence[ShimError]") -> MountError:
     for other in others:
         if other.why == first.why:
             continue
-        on = "" if other.what.startswith("mounts[") or not other.what else f"{other.what}: "
+        on = "" if other.what.startswith(step.mount.where) or not other.what else f"{other.what}: "
         page = f" ({other.page})" if other.page not in ("", first.page) else ""
         why += f"; nor by fuse-overlayfs: {on}{other.why}{page}"
     remedy = first.remedy or ("" if first.page else "dmesg may say more")
-    what = first.what if first.what.startswith("mounts[") else f"{step.mount.where}: {first.what}"
+    what = first.what if first.what.startswith(step.mount.where) else f"{step.mount.where}: {first.what}"
     return MountError(what.removesuffix(": "), why, remedy, first.page)

@@ -118,6 +118,12 @@ def own(id_: int, subordinate: "Sequence[tuple[int, int]]") -> "list[Range]":
     return ranges
 
 
+def same(id_: int, subordinate: "Sequence[tuple[int, int]]") -> "list[Range]":
+    """Map a user, and the user's subordinate ids, to themselves."""
+    others = [(first, first, count) for first, count in subordinate if not first <= id_ < first + count]
+    return [(id_, id_, 1), *others]
+
+
 def lines(ranges: "Sequence[Range]") -> str:
     """Write ranges as /proc/PID/uid_map takes them."""
     return "".join(f"{inside} {outside} {count}\n" for inside, outside, count in ranges)

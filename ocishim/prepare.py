@@ -168,7 +168,7 @@ def overlays(
 
     Raises ShimError if the container must not start.
     """
-    _occupy_standard_descriptors()
+    occupy_standard_descriptors()
     namespace = enter(inv, runtime, found)
     name = inv.words[inv.id_at] if inv.id_at >= 0 else "?"
     decided = decide(inv, runtime, settings, found, mounts, namespace)
@@ -213,7 +213,7 @@ def rehearse(settings: "Settings", decided: Preparation) -> list[str]:
     return chosen
 
 
-def _occupy_standard_descriptors() -> None:
+def occupy_standard_descriptors() -> None:
     """Keep 0, 1 and 2 from ocishim's own files where the caller closed them: a FUSE server gets its own."""
     while os.open("/", os.O_PATH | os.O_CLOEXEC) < 2:
         pass

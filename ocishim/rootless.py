@@ -110,7 +110,9 @@ def _state(inv: "Invocation", kind: str, environ: "Mapping[bytes, bytes]") -> st
     except OSError as e:
         raise HostError(f"state directory {own}", words(e.errno or 0), "set XDG_RUNTIME_DIR") from None
     if not _is_mine(own):
-        raise UsageError(f"state directory {own}", "others may have put something there", "set XDG_RUNTIME_DIR")
+        raise UsageError(
+            f"state directory {own}", "others may have put something there", "set XDG_RUNTIME_DIR"
+        )
     return f"{own}/{kind}"
 
 

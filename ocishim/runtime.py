@@ -61,14 +61,8 @@ def find(
 
 def exec_(runtime: LowLevelRuntime, words: list[str], environ: "Mapping[bytes, bytes]") -> "NoReturn":
     """Become the runtime: same process, same descriptors, same directory, same environment."""
-    import _signal  # type: ignore[import-not-found]  # signal's C half; signal itself costs 3 ms
-
-    # Python ignores these two from its start on; a runtime, and the container's process, should not.
-    _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
-    _signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)
-    argv = [runtime.path, *runtime.settings.args, *words]
     try:
-        posix.execve(runtime.path, argv, _as_given(environ))
+        become(runtime.path, [runtime.path, *runtime.settings.args, *words], environ)
     except OSError as e:
         from .errors import words as say
 
@@ -78,6 +72,16 @@ def exec_(runtime: LowLevelRuntime, words: list[str], environ: "Mapping[bytes, b
             why.get(e.errno or 0) or say(e.errno or 0),
             "name a runtime that is installed here with --runtime",
         ) from None
+
+
+def become(path: str, argv: list[str], environ: "Mapping[bytes, bytes]") -> "NoReturn":
+    """Become a program, as if the caller had started it and not Python. Raises OSError."""
+    import _signal  # type: ignore[import-not-found]  # signal's C half; signal itself costs 3 ms
+
+    # Python ignores these two from its start on; a runtime, and the container's process, should not.
+    _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
+    _signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)
+    posix.execve(path, argv, _as_given(environ))
 
 
 def _named(

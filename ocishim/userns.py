@@ -16,7 +16,7 @@ _NS_GET_PARENT = 0xB702  # ioctl_ns(2)
 
 
 def make(uids: "Sequence[Range]", gids: "Sequence[Range]") -> None:
-    """Enter a new user namespace with these maps.
+    """Enter a new user namespace with these maps, as its root if they have one.
 
     A map of more than one's own id is written by newuidmap(1) and newgidmap(1), from outside. Raises
     HostError if the namespace or its maps may not be made.
@@ -50,7 +50,8 @@ def make(uids: "Sequence[Range]", gids: "Sequence[Range]") -> None:
         from .probe import denied
 
         raise denied.explain(e.errno or 0) from None
-    _become_root()
+    if any(inside == 0 for inside, _, _ in uids):
+        _become_root()
 
 
 def join(namespace: int) -> None:

@@ -10,9 +10,12 @@ from ..errors import printable
 from ..settings import MODES, PATH
 from . import terminal
 from .completion import COMPLETE, OCI, completion, of_the_runtime, teach
+from .diff import diff
 from .doctor import doctor
 from .explain import explain
 from .plan import plan
+from .unshare import unshare
+from .view import view
 
 _EPILOG = f"""\
 Every other command of an OCI runtime (create, start, state, kill, delete, exec, …) goes to the low-level
@@ -112,6 +115,9 @@ plan.short_help = "Show what run would do, and do not do it."
 ocishim.add_command(plan)
 ocishim.add_command(doctor)
 ocishim.add_command(explain)
+ocishim.add_command(view)
+ocishim.add_command(diff)
+ocishim.add_command(unshare)
 ocishim.add_command(completion)
 ocishim.add_command(help_)
 teach([ocishim, *ocishim.commands.values()])

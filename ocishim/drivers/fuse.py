@@ -69,7 +69,9 @@ def mount(step: "Step", by: "Candidate", target: str, server: Server) -> None:
             argv = [server.program, "-f", "-o", f"fsname=ocishim:{_plain(server.name)}"]
             argv += ["-o", _options(step, by, layers), f"/dev/fd/{device}"]
             inherited = [device, errors, *layers.files, *server.locks]
-            group = _start(argv, inherited, errors_in, server)
+            # An upper layer in the stage is seen in the private namespace only.
+            is_hidden = step.upper != "" and os.path.realpath(step.upper).startswith(f"{STAGE}/")
+            group = _start(argv, inherited, errors_in, server, target if is_hidden else "")
             os.close(device)  # the server's copy alone keeps the connection up
             device = -1
             why = _ask(target, group)
@@ -143,9 +145,10 @@ def _options(step: "Step", by: "Candidate", layers: _Layers) -> str:
     return ",".join([*parts, *by.words])
 
 
-def _start(argv: list[str], inherited: list[int], errors: int, server: Server) -> int:
+def _start(argv: list[str], inherited: list[int], errors: int, server: Server, covered: str) -> int:
     """Start the server as a child of init, with nothing of the engine's: no pipe, no terminal.
 
+    `covered` is where the mount is if the server stays with what the private namespace has, else "".
     Gives its process group.
     """
     child = patience.fork()
@@ -155,16 +158,22 @@ def _start(argv: list[str], inherited: list[int], errors: int, server: Server) -
     try:
         os.setsid()
         if patience.fork() == 0:
-            _become_server(argv, inherited, errors, server)
+            _become_server(argv, inherited, errors, server, covered)
     except HostError as e:
         os.write(errors, str(e).encode(errors="replace"))
     finally:
         os._exit(0)
 
 
-def _become_server(argv: list[str], inherited: list[int], errors: int, server: Server) -> "NoReturn":
+def _become_server(
+    argv: list[str], inherited: list[int], errors: int, server: Server, covered: str
+) -> "NoReturn":
     try:
-        _leave_private(server.home)
+        _leave_private(server.home, covered)
+        if os.geteuid():  # in a user namespace without root; what it serves may be open to nobody
+            from .. import capabilities
+
+            capabilities.keep()
         os.chdir("/")
         null = os.open("/dev/null", os.O_RDWR)
         os.dup2(null, 0)
@@ -187,12 +196,16 @@ def _become_server(argv: list[str], inherited: list[int], errors: int, server: S
     os._exit(1)
 
 
-def _leave_private(home: int) -> None:
+def _leave_private(home: int, covered: str) -> None:
     """Go where the mount is not seen: to the namespace that ocishim came from.
 
     Without rights over that one, into a copy of the private one from which the stage is unmounted with all
-    that is mounted there.
+    that is mounted there, or only what is mounted on `covered`.
     """
+    if covered:
+        linux.unshare(linux.CLONE_NEWNS)
+        linux.umount(covered)
+        return
     try:
         linux.setns(home, linux.CLONE_NEWNS)
     except SyscallError as e:

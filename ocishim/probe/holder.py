@@ -50,6 +50,15 @@ def lock(layers: list[Layer]) -> tuple[list[int], Layer | None, str]:
     return files, None, ""
 
 
+def is_locked(layer: Layer) -> bool:
+    """Tell whether somebody has a directory locked at this moment."""
+    file = os.open(layer.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return not _flock(file)
+    finally:
+        os.close(file)
+
+
 def search(layers: list[Layer]) -> "Iterator[tuple[Layer, str]]":
     """Find mount namespaces whose overlays write to one of these directories; name the container.
 
@@ -178,6 +187,8 @@ def _in_server(pid: str, wanted: dict[tuple[int, int], Layer]) -> Layer | None:
             if role in ("upperdir", "workdir"):
                 if path.startswith("/proc/self/"):
                     path = f"/proc/{pid}/{path.removeprefix('/proc/self/')}"
+                elif path[:1] != "/":
+                    path = f"/proc/{pid}/cwd/{path}"
                 if found := wanted.get(_identity(path)):
                     return found
     return None

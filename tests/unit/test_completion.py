@@ -13,7 +13,7 @@ from ocishim.cli.completion import OCI
 from ocishim.cli.main import main
 
 BUNDLES = ["hello", "odd-names", "read-only", "two-views"]
-OWN = ["run", "plan", "doctor", "explain", "completion", "help"]
+OWN = ["run", "plan", "doctor", "explain", "view", "diff", "unshare", "completion", "help"]
 
 
 @pytest.fixture
@@ -50,8 +50,8 @@ def plain(*names: str) -> list[str]:
     ("line", "expected"),
     [
         ("ocishim ", plain(*OWN, *(name for name in OCI if name not in OWN))),
-        ("ocishim --runtime runsc d", plain("doctor", "delete")),
-        ("ocishim-runsc d", plain("doctor", "delete")),
+        ("ocishim --runtime runsc d", plain("doctor", "diff", "delete")),
+        ("ocishim-runsc d", plain("doctor", "diff", "delete")),
         ("ocishim --runtime ", plain("runc", "crun", "runsc")),
         ("ocishim --runtime=runs", plain("runsc")),
         ("ocishim --runtime /usr/", ["file,/usr/"]),
@@ -77,7 +77,14 @@ def plain(*names: str) -> list[str]:
         ("ocishim explain upp-0", plain(*(f"OVL-UPP-0{at}" for at in range(1, 10)))),
         ("ocishim explain o", plain(*(finding.id for finding in findings.all()))),
         ("ocishim completion ", plain("bash", "zsh", "fish")),
-        ("ocishim help d", plain("doctor")),
+        ("ocishim help d", plain("doctor", "diff")),
+        ("ocishim view --", plain("--lower", "--upper", "--read-only", "--on", "--overlay", "--help")),
+        ("ocishim view --lower a", ["dir,a"]),
+        ("ocishim view --upper a", ["dir,a"]),
+        ("ocishim view --overlay k", plain("kernel")),
+        ("ocishim diff a", ["dir,a"]),
+        ("ocishim diff a --lower b", ["dir,b"]),
+        ("ocishim diff a --format ", plain("text", "json")),
     ],
 )  # fmt: skip
 def test_what_is_offered(offered: Offered, line: str, expected: list[str]) -> None:
