@@ -49,7 +49,9 @@ def _remove(name: str) -> None:
         uid = pwd.getpwnam(name).pw_uid
     except KeyError:  # another run was faster
         return
-    shutil.rmtree(f"/tmp/ocishim-{uid}", ignore_errors=True)
+    for directory in pathlib.Path("/tmp").glob("ocishim-*"):
+        if directory.lstat().st_uid == uid and directory.is_dir():  # of a test that was killed
+            shutil.rmtree(directory, ignore_errors=True)
     _change("userdel", "--force", name, gone=6)
 
 
