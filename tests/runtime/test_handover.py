@@ -27,7 +27,7 @@ print(json.dumps({
 }))
 """
 
-#: The signals that whoever started the tests has ignored (nohup does so with SIGHUP), as in SigIgn of proc(5).
+#: The signals that whoever started the tests ignores (nohup does so with SIGHUP), as SigIgn of proc(5).
 INHERITED = sum(
     1 << (number - 1)
     for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}
