@@ -33,6 +33,13 @@ CASES: dict[str, tuple[str, str]] = {
         f"{FUSERMOUNT} {NOBODY} fusermount3 -o allow_other m 3>x 2>&1 || true",
         "fusermount3: option allow_other only allowed if 'user_allow_other' is set in /etc/fuse.conf",
     ),
+    "OVL-FUS-16": (
+        """
+        mkdir o; fuse-overlayfs -o lowerdir=l,upperdir=u,workdir=w o 2>/dev/null
+        rm -r o/d; mkdir o/d; mv o/d o/new; cat o/d/g; umount o
+        """,
+        "lower",
+    ),
     "OVL-KRN-12": (
         """
         unshare --user --map-root-user sh -c '
