@@ -1,5 +1,8 @@
 """One way to mount an overlay, pure: the backend, its exact options, what speaks for and against it."""
 
+import os
+from errno import ENOSYS, EPERM
+
 from . import filesystems, refusal
 from .errors import ShimError, SpecError
 
@@ -62,8 +65,24 @@ def kernel(
     if not mount.upper and len(mount.lower) == 1 and "xino" not in mount.options:
         found.add("xino", "auto", "a second, empty lower layer is added, as the kernel wants two")
     _pin(found, here.defaults)
-    found.rejected = found.rejected or _by_file_system(mount, layers) or _by_marks(found, mount, marks)
+    _tell_owners(found, layers)
+    found.rejected = (
+        found.rejected
+        or _by_file_system(mount, layers)
+        or _by_idmap(mount, layers)
+        or _by_marks(found, mount, marks)
+    )
     return found
+
+
+def _tell_owners(found: Candidate, layers: "Sequence[Layer]") -> None:
+    """Say which layers have files that a container can only read and delete: copy-up keeps the owner."""
+    for layer in layers:
+        if layer.unmapped:
+            found.con.append(
+                f"{layer.unmapped} in {layer.role}={layer.path} belongs to an owner who is not mapped: such "
+                "files can be read and deleted, not changed (OVL-UNS-01)"
+            )
 
 
 def _for_user_namespace(found: Candidate, mount: "OverlayMount") -> None:
@@ -123,6 +142,25 @@ def _by_file_system(mount: "OverlayMount", layers: "Sequence[Layer]") -> SpecErr
     return None
 
 
+def _by_idmap(mount: "OverlayMount", layers: "Sequence[Layer]") -> SpecError | None:
+    """Reject layers that cannot be idmapped, and upper ones that would then belong to nobody."""
+    if not mount.idmap:
+        return None
+    for layer in layers:
+        if layer.idmap_errno:
+            page = _BY_IDMAP_ERRNO.get(layer.idmap_errno, "OVL-UNS-04")
+            fs, kernel = filesystems.name(layer.magic), os.uname().release
+            return refusal.of(page, mount.where, role=layer.role, path=layer.path, fs=fs, kernel=kernel)
+    for layer in layers:
+        if layer.role in ("upperdir", "workdir") and not mount.idmap.has(layer.uid, layer.gid):
+            value = f"uid {layer.uid} and gid {layer.gid}"
+            return refusal.of("OVL-UNS-15", mount.where, role=layer.role, path=layer.path, value=value)
+    return None
+
+
+_BY_IDMAP_ERRNO = {ENOSYS: "OVL-UNS-03", EPERM: "OVL-UNS-14"}
+
+
 def _by_marks(found: Candidate, mount: "OverlayMount", marks: "Sequence[Mark]") -> SpecError | None:
     """Reject layers whose marks the kernel would not understand with these options."""
     has_userxattr = "userxattr" in found.options
@@ -161,11 +199,14 @@ def fuse(
     found.con.append("slower: a process answers for each file")
     refused = _translate(found, mount)
     if refused:
-        found.rejected = refusal.of("OVL-OPT-20", mount.where, option=refused)
+        # In the words of the catalogue, which is not read for it: mostly the kernel can, and nobody is told.
+        why, remedy = f"{refused}, which fuse-overlayfs cannot do", "take --overlay kernel, or remove it"
+        found.rejected = SpecError(mount.where, why, remedy, "OVL-OPT-20")
         return found
     found.rejected = _without_size(mount, layers) or _split(mount, layers)
     if found.rejected:
         return found
+    _tell_owners(found, layers)
     for mark in marks:
         if mark.kind in ("metacopy", "redirect", "whiteout", "foreign") or (
             mark.kind == "opaque" and not mark.is_user and not here.is_initial
@@ -195,11 +236,8 @@ def _split(mount: "OverlayMount", layers: "Sequence[Layer]") -> SpecError | None
     """Refuse an upper layer that cannot be named: a link to it would be followed, and the name then split."""
     for layer in layers:
         if layer.role == "upperdir" and ":" in layer.path:
-            return SpecError(
-                f"{mount.where}: fuse-overlayfs on {mount.destination}",
-                f"it splits upperdir={layer.path} at the colon",
-                "rename the directory, or take --overlay kernel",
-            )
+            path = f"upperdir={layer.path}"
+            return refusal.of("OVL-OPT-06", mount.where, program="fuse-overlayfs", path=path, value=":")
     return None
 
 
@@ -211,6 +249,8 @@ def _translate(found: Candidate, mount: "OverlayMount") -> str:
     """
     if mount.data:
         return "data-only lower layers"
+    if mount.idmap:
+        return "an id mapping"
     for name, value in mount.options.items():
         if name == "volatile" or (name, value) == ("fsync", "volatile"):
             found.options["volatile"] = ""

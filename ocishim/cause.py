@@ -5,15 +5,13 @@ from errno import (
     EACCES,
     EBUSY,
     EEXIST,
-    EFBIG,
     EINVAL,
     EIO,
     ELOOP,
-    EMFILE,
-    ENFILE,
     ENODEV,
     ENOENT,
     ENOSPC,
+    ENOSYS,
     ENOTEMPTY,
     EOPNOTSUPP,
     EOVERFLOW,
@@ -59,7 +57,7 @@ def of_trial(
     for name, errno, path in failed:
         told.setdefault(f"{words(errno).partition(',')[0]} from {OPERATIONS[name]}", path)
     list_ = "; ".join(f"{what}{f' ({path})' if path else ''}" for what, path in list(told.items())[:3])
-    why = f"{_message(page, layer, here)} [tried: {list_}]" if page else f"it mounts, then {list_}"
+    why = f"{_message(page, layer, step, here)} [tried: {list_}]" if page else f"it mounts, then {list_}"
     if said:
         why += f" (kernel log: {said})"
     return MountError(step.mount.where, why, findings.get(page).remedy if page else "", page)
@@ -75,11 +73,16 @@ def _page(
         (layer for layer in step.read if any(_is_below(path, layer) for path in sampled)), step.read[0]
     )
     if len(sampled) == len(failed):  # all that was laid into a scratch layer works
-        return _page_of_lower(lower, backend, {errno for _, errno, _ in failed}, errors, said, here), lower
+        errnos = {errno for _, errno, _ in failed}
+        if step.mount.idmap and errnos & {EOVERFLOW, EACCES, EPERM}:
+            return "OVL-UNS-15", lower
+        return _page_of_lower(lower, backend, errnos, errors, said, here), lower
     if backend == "fuse":
         return ("OVL-FUS-07" if EOPNOTSUPP in errors.values() else ""), lower
     if ENOSPC in errors.values():
         return "OVL-UPP-12", upper
+    if step.mount.lsm and not here.is_initial and EACCES in errors.values():
+        return "OVL-SEL-01", upper
     if errors.get("opaque") == ENOTEMPTY or errors.get("whiteout") == EEXIST:
         return "OVL-UPP-04", upper
     if errors.get("move") == EINVAL or "RENAME_WHITEOUT" in said:
@@ -92,14 +95,16 @@ def _page(
 def _page_of_lower(
     layer: "Layer", backend: str, errnos: set[int], errors: dict[str, int], said: str, here: "Here"
 ) -> str:
-    if backend == "fuse" and EOPNOTSUPP in errnos:
-        return "OVL-FUS-07"
+    if backend == "fuse" and errnos & {EOPNOTSUPP, ENOSYS}:
+        return "OVL-FUS-07" if EOPNOTSUPP in errnos else "OVL-LOW-12"
     if EREMOTE in errnos or "casefold" in said:
         return "OVL-LOW-26"
     if EOVERFLOW in errnos or (not here.is_initial and EACCES in errnos):
         return "OVL-UNS-01"
     if layer.magic == filesystems.HOSTFS and errors.get("read") == ENOENT:
         return "OVL-LOW-27"
+    if layer.magic == filesystems.NFS and errors.get("create") == EACCES and _release() < (5, 7):
+        return "OVL-LOW-08"
     if layer.magic == filesystems.FUSE and "read" not in errors:
         return "OVL-LOW-04"
     if EOPNOTSUPP in errnos:
@@ -172,6 +177,8 @@ def _culprit(step: "Step", page: str, mount_points: "Sequence[str]") -> "Layer |
         return next((layer for layer in step.layers if _inside(layer, mount_points)), None)
     if page == "OVL-OPT-08":
         return next((layer for layer in step.read if layer.role == "datadir"), None)
+    if page == "OVL-FUS-06":
+        return next((layer for layer in step.layers if layer.magic == filesystems.FUSE), None)
     for magics, known in (*_BY_UPPER, *_BY_LOWER):
         if known == page:
             return next((layer for layer in step.layers if layer.magic in magics), None)
@@ -225,35 +232,24 @@ def _release() -> tuple[int, ...]:
     return tuple(int(part) for part in parts[:2] if part.isdecimal())
 
 
-def _message(page: str, layer: "Layer", here: "Here") -> str:
+def _message(page: str, layer: "Layer", step: "Step", here: "Here") -> str:
     values = {
         "role": layer.role,
         "path": layer.path,
         "fs": filesystems.name(layer.magic),
         "kernel": os.uname().release,
         "option": "trusted.overlay.*" if here.is_initial else "user.overlay.*",
-        "uid": "another user",
-        "version": "here",
-        "value": {"OVL-UPP-03": "one of these", "OVL-UPP-12": "too little"}.get(page, ""),
+        "value": _VALUES.get(page, ", ".join(step.mount.lsm.values())),
     }
     return findings.get(page).message.format_map(values)
 
 
+#: What the message of a page is filled with; of OVL-SEL-01 it is the mount's label.
+_VALUES = {"OVL-UNS-15": "other ids", "OVL-UPP-12": "too little"}
+
+
 def _is_below(path: str, layer: "Layer") -> bool:
     return path.startswith(layer.path.rstrip("/") + "/")
-
-
-def of_scratch(step: "Step", error: OSError) -> MountError:
-    """Say why there can be no scratch directory in workdir."""
-    errno = error.errno or EIO
-    if errno in (EMFILE, ENFILE, EFBIG):
-        return MountError(
-            step.mount.where, f"no trial can be made: {words(errno)}", "raise the limit (ulimit)"
-        )
-    page = "OVL-UPP-12" if errno == ENOSPC else "OVL-OPT-16"
-    finding = findings.get(page)
-    values = {"role": "workdir", "path": step.work, "errno": words(errno), "value": "nothing"}
-    return MountError(step.mount.where, finding.message.format(**values), finding.remedy, page)
 
 
 def explain(
@@ -293,5 +289,4 @@ def of_all(step: "Step", refusals: "Sequence[ShimError]") -> MountError:
         why += f"; nor by fuse-overlayfs: {on}{other.why}{page}"
     remedy = first.remedy or ("" if first.page else "dmesg may say more")
     what = first.what if first.what.startswith(step.mount.where) else f"{step.mount.where}: {first.what}"
-    what = what.removesuffix(": ")
-    return MountError(what, why, remedy, first.page)
+    return MountError(what.removesuffix(": "), why, remedy, first.page)

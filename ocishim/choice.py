@@ -1,7 +1,7 @@
 """Which backend mounts an overlay: the candidates in order, each after a trial."""
 
+from . import filesystems, patience
 from .errors import HostError, MountError, ShimError
-from .probe import kmsg
 from .trials import Trials
 
 TYPE_CHECKING = False
@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .candidate import Candidate
+    from .patience import Tell
     from .settings import Settings
     from .stage import Stage
     from .step import Step
@@ -28,17 +29,37 @@ class Choice:
 
         def act(by: "Candidate") -> None:
             self._trials.check(step, by)
-            watch = kmsg.Watch()
+            log = self._stage.kernel_log
+            before = log.now()
             try:
-                self._stage.attach(by, step, target)
+                self._attach(by, step, target)
+            except OSError as e:
+                from . import untried
+
+                raise untried.of_layer(step, e) or e from None
             except MountError as e:
                 from .drivers import reason
 
-                self._protects = reason.protects(f"{e.why} {watch.said()}")
+                self._protects = reason.protects(f"{e.why} {log.said(before)}")
                 raise
 
         self._first(step, act)
         return target
+
+    def _attach(self, by: "Candidate", step: "Step", target: str) -> None:
+        """Attach an overlay, for a limited time where somebody must answer: a trial says nothing of now."""
+        asks = (*filesystems.REMOTE, filesystems.OVERLAY)
+        if not any(layer.magic in asks for layer in step.layers) or patience.is_needless():
+            self._stage.attach(by, step, target)
+            return
+
+        def work(tell: "Tell") -> list[str]:
+            tell(f"{step.mount.where}: mount")
+            self._stage.attach(by, step, target)
+            return by.con
+
+        # A FUSE server has a limit of its own, after which its last words are read.
+        by.con[:] = patience.ask(work, patience.LIMIT * (2 if by.backend == "fuse" else 1))
 
     def choose(self, step: "Step") -> "Candidate":
         """Find the backend that `mount` would take, by trials only. Raises ShimError if there is none."""
@@ -61,10 +82,10 @@ class Choice:
             try:
                 act(by)
             except (MountError, HostError) as e:
-                from . import cause
+                from . import cause, untried
 
                 said = self._stage.kernel_log.said() if by.backend == "kernel" else ""
-                by.rejected = cause.explain(step, by, e, said, self._stage.here)
+                by.rejected = cause.explain(step, by, untried.blame(step, e), said, self._stage.here)
                 refusals.append(by.rejected)
             else:
                 return by

@@ -1,5 +1,7 @@
 """A command that makes a container: which bundle it means, and whether that has overlays to prepare."""
 
+import gc
+
 from . import bundle, overlay
 from .errors import SpecError, UsageError
 
@@ -17,6 +19,7 @@ def make(inv: "Invocation", runtime: "LowLevelRuntime", settings: "Settings") ->
 
     Raises ShimError if the container must not start; then nothing is left mounted once this process ends.
     """
+    gc.disable()  # all that is made here lives until exec: looking for garbage takes 1 ms and finds none
     try:
         found, mounts = read(inv)
     except SpecError:

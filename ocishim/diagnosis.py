@@ -1,8 +1,8 @@
 """What the facts of a bundle's overlays mean: which would start, by what, what to know before. Pure."""
 
-from . import findings
+from . import findings, labels
 from .probe.overlays import BundleFacts, LayerFacts, MountFacts
-from .report import NO, OK, UNSURE, Line, Report, Verdict, unsure
+from .report import NO, OK, UNSURE, Line, Report, Verdict, no, unsure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ _FEW_INODES = 1000
 _NOBODY = 65534
 _WHO = {"kernel": "the kernel", "fuse": "fuse-overlayfs"}
 _QUOTAS = ("usrquota", "grpquota", "prjquota", "usrjquota", "grpjquota")
+#: Flags of a layer's mount that protect somebody, and that an overlay does not take over.
+_RESTRICTIONS = ("noexec", "nosuid", "nodev")
 #: What an upper layer lacks, and the page on it.
 _ABILITIES = {
     "d_type": "OVL-UPP-04",
@@ -27,7 +29,10 @@ _ABILITIES = {
 
 def judge(bundle: BundleFacts) -> Report:
     """Say what the facts of a bundle mean."""
-    sections = {
+    sections: dict[str, tuple[Line, ...]] = {}
+    if bundle.namespace:
+        sections["User namespace for the container"] = tuple(Line(OK, line) for line in bundle.namespace)
+    sections |= {
         f"{mount.where} on {mount.destination}": tuple(_mount(mount, bundle)) for mount in bundle.mounts
     }
     return Report(sections, tuple(_verdicts(bundle)), f"the bundle {bundle.path}")
@@ -50,8 +55,10 @@ def _verdicts(bundle: BundleFacts) -> "Iterator[Verdict]":
 
 def _mount(mount: MountFacts, bundle: BundleFacts) -> "Iterator[Line]":
     for layer in mount.layers:
-        yield from _layer(layer, bundle)
+        yield from _layer(layer, mount, bundle)
+        yield from _label(layer, mount, bundle)
     yield from _together(mount)
+    yield from _links(mount)
     for each in mount.candidates:
         who = _WHO[each.backend]
         told = f", with {', '.join(each.options)}" if each.options else ""
@@ -66,7 +73,7 @@ def _mount(mount: MountFacts, bundle: BundleFacts) -> "Iterator[Line]":
                 yield Line(OK, f"{option} is added: {why}")
 
 
-def _layer(layer: LayerFacts, bundle: BundleFacts) -> "Iterator[Line]":
+def _layer(layer: LayerFacts, mount: MountFacts, bundle: BundleFacts) -> "Iterator[Line]":
     what = f"{layer.role}={layer.path}"
     if layer.problem:
         yield Line(NO, what, layer.problem)
@@ -80,17 +87,29 @@ def _layer(layer: LayerFacts, bundle: BundleFacts) -> "Iterator[Line]":
         yield from _abilities(layer, what, "trusted xattrs" if bundle.is_initial else "user xattrs")
     else:
         yield from _lower(layer, what)
-    flags = [flag for flag in ("noexec", "nosuid", "nodev") if flag in layer.options.split(",")]
+    flags = [flag for flag in _RESTRICTIONS if flag in layer.options.split(",") and flag not in mount.flags]
     if flags and layer.role != "workdir":
         yield unsure(what, f"its mount has {', '.join(flags)}, which the overlay has not", "OVL-UNS-09")
     if "idmapped" in layer.options.split(","):
         yield Line(OK, f"{what}: on an idmapped mount")
+    if layer.idmap:
+        page = {"ENOSYS": "OVL-UNS-03", "EPERM": "OVL-UNS-14"}.get(layer.idmap, "OVL-UNS-04")
+        yield no(what, f"it cannot be idmapped ({layer.idmap} from mount_setattr)", page)
     if layer.owner == _NOBODY and not bundle.is_initial:
         yield unsure(what, "its owner is not mapped in this user namespace", "OVL-UNS-02")
     if layer.ignores_case:
         yield unsure(what, "it ignores the case of names", "OVL-LOW-26")
     for mark in layer.marks:
         yield Line(UNSURE, what, f"an earlier overlay left {mark}")
+
+
+def _label(layer: LayerFacts, mount: MountFacts, bundle: BundleFacts) -> "Iterator[Line]":
+    """Judge the label of a layer, which an overlay without a context shows."""
+    is_written = layer.role == "upperdir"
+    is_seen = layer.label and bundle.selinux and not mount.context and layer.role != "workdir"
+    if is_seen and not labels.is_usable(layer.label, bundle.selinux, is_written=is_written):
+        why = f"it is labelled {layer.label}, and the container's processes {bundle.selinux}"
+        yield unsure(f"{layer.role}={layer.path}", why, "OVL-SEL-02")
 
 
 def _room(layer: LayerFacts) -> str:
@@ -134,14 +153,16 @@ def _lower(layer: LayerFacts, what: str) -> "Iterator[Line]":
         yield unsure(what, f"what is mounted on {shown} is not part of the overlay", "OVL-LOW-03")
     if layer.kind == "overlay":
         yield Line(OK, f"{what}: {findings.get('OVL-LOW-18').title}", page="OVL-LOW-18")
+    if layer.written_by:
+        why = f"{layer.written_by} writes to it, and what the overlay then shows is undefined"
+        yield unsure(what, why, "OVL-LOW-13")
     if layer.file_handles:
         yield Line(OK, f"{what}: no file handles ({layer.file_handles})", page="OVL-LOW-14")
 
 
 def _together(mount: MountFacts) -> "Iterator[Line]":
-    places = {(layer.source, layer.mount_point) for layer in mount.layers if layer.role != "workdir"}
+    places = {_place(layer) for layer in mount.layers if layer.role != "workdir"}
     asked = {option for each in mount.candidates for option in each.options}
-    options = {option.partition("=")[0] for option in asked}
     lower = [layer for layer in mount.layers if layer.role != "workdir"]
     if len(lower) == 1:
         what = f"{lower[0].role}={lower[0].path} is the only layer: an empty one is put under it"
@@ -150,9 +171,42 @@ def _together(mount: MountFacts) -> "Iterator[Line]":
         yield unsure(
             "verity", "it checks files copied up by metadata only, and metacopy is off", "OVL-OPT-24"
         )
-    if len(places) > 1 and not mount.read_only and "xino" not in options:
+    if len(places) > 1 and not mount.read_only and not asked & {"xino=on", "xino=auto"}:
         yield unsure(
             "layers on several file systems", "inode numbers change when a file is copied up", "OVL-LOW-15"
         )
+    for one, other in _alike(lower):
+        what = f"{one.role}={one.path} has the same file system UUID as {other.role}={other.path}"
+        yield Line(OK, f"{what}: no index, nfs_export and xino=auto", page="OVL-LOW-17")
     if not mount.all_seen:
         yield Line(UNSURE, "marks of earlier overlays", "too many files to look at all of them")
+
+
+def _place(layer: LayerFacts) -> tuple[str, ...]:
+    """Give what tells a layer's file system from others."""
+    return (layer.device,) if layer.device else (layer.source, layer.mount_point)
+
+
+def _alike(lower: "list[LayerFacts]") -> "Iterator[tuple[LayerFacts, LayerFacts]]":
+    """Find lower layers on file systems that overlayfs cannot tell apart; squashfs has no UUID at all."""
+    known: dict[str, LayerFacts] = {}
+    for layer in lower:
+        uuid = layer.uuid or ("0" * 32 if layer.kind == "squashfs" else "")
+        if uuid and layer.role in ("lowerdir", "datadir"):
+            other = known.setdefault(uuid, layer)
+            if _place(other) != _place(layer):
+                yield layer, other
+
+
+def _links(mount: MountFacts) -> "Iterator[Line]":
+    """Warn of files with several names, which an index alone keeps together."""
+    options = {
+        option for each in mount.candidates if each.backend == mount.backend for option in each.options
+    }
+    if mount.read_only or not mount.backend or options & {"index=on", "nfs_export=on"}:
+        return
+    for layer in mount.layers:
+        if layer.hard_links:
+            files = "a file" if layer.hard_links == 1 else f"{layer.hard_links} files"
+            why = f"{files} with several names: changing one leaves the others as they were"
+            yield unsure(f"{layer.role}={layer.path}", why, "OVL-LOW-16")

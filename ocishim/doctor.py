@@ -1,11 +1,10 @@
 """What the facts of a host mean: what works there, what does not and why, what to do. Pure."""
 
-import shlex
 from dataclasses import replace  # noqa: TID253 - nothing hot loads this
 
-from . import tried
-from .probe.facts import Attempt, Facts, Trial
-from .report import NO, OK, UNSURE, Line, Report, Verdict, no, unsure
+from . import installed, tried, verdicts
+from .probe.facts import Attempt, Facts
+from .report import NO, OK, UNSURE, Line, Report, no, unsure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,49 +23,48 @@ _WHAT = {
     "descriptors": "layers as descriptors",
     "data-only": "data-only lower layers",
 }
-#: What is wrong with fuse-overlayfs before a release, of what OVL-FUS-05 lists.
-_FAULTS = {
-    (0, 7): "it needs an upper layer",
-    (1, 8): "it knows no userxattr",
-    (1, 11): "lower layers without ACLs fail",
-    (1, 15): "no colon in upperdir",
-    (1, 16): "wrong directory listings",
-}
 
 
 def judge(facts: Facts) -> Report:
     """Say what the facts of a host mean."""
+    fuse = tuple(_fuse(facts))
     return Report(
         {
             "Kernel": tuple(_kernel(facts)),
             "Overlayfs": tuple(_overlayfs(facts)),
             "User namespaces": tuple(_userns(facts)),
-            "FUSE": tuple(_fuse(facts)),
-            "Runtimes": tuple(_runtimes(facts)),
+            "FUSE": fuse,
+            "Runtimes": tuple(installed.runtimes(facts.runtimes)),
         },
-        tuple(_verdicts(facts)),
+        tuple(verdicts.judge(facts, _ordinary(facts), fuse)),
         f"Linux {facts.kernel.release}, {facts.kernel.machine}",
     )
 
 
 def _kernel(facts: Facts) -> "Iterator[Line]":
     yield Line(OK, f"Linux {facts.kernel.release}, {facts.kernel.machine}")
+    if facts.kernel.is_gvisor:
+        yield unsure(
+            "this is a gVisor sandbox", "its overlay is not Linux' and lacks parts of it", "OVL-KRN-17"
+        )
     api = facts.kernel.new_mount_api
     if api.result == "no":
         yield no("new mount API", f"{tried.why(api)}: mount(2) is used", "OVL-KRN-14")
     else:
         yield tried.line(api, "new mount API")
-    if "CAP_SYS_ADMIN" in facts.process.capabilities:
+    if tried.may_mount(facts):
         yield Line(OK, f"uid {facts.process.uid} with {', '.join(facts.process.capabilities)}")
+    elif facts.userns.make.result == "yes":
+        yield Line(OK, f"uid {facts.process.uid}: ocishim makes a user namespace to mount in")
     else:
-        yield _no_right(facts, "the right to mount")
+        yield tried.no_right(facts, "the right to mount")
     yield from _process(facts)
 
 
 def _process(facts: Facts) -> "Iterator[Line]":
     """Judge what may be in the way of system calls although the kernel has them."""
     process = facts.process
-    refused = {facts.kernel.new_mount_api.errno, _trial(facts, "here").mount.errno} & {"EPERM", "ENOSYS"}
+    refused = {facts.kernel.new_mount_api.errno, tried.trial(facts, "here").mount.errno} & {"EPERM", "ENOSYS"}
     if process.seccomp in ("filter", "strict"):
         what = f"seccomp mode {process.seccomp}"
         why = f"{' and '.join(sorted(refused))} may be its doing"
@@ -80,7 +78,7 @@ def _process(facts: Facts) -> "Iterator[Line]":
 
 def _overlayfs(facts: Facts) -> "Iterator[Line]":
     overlay = facts.overlay
-    if overlay.registered or _trial(facts, "here").mount.result == "yes":
+    if overlay.registered or tried.trial(facts, "here").mount.result == "yes":
         yield Line(OK, "file system overlay")
     elif overlay.module:
         yield Line(
@@ -127,6 +125,10 @@ def _userns(facts: Facts) -> "Iterator[Line]":
     else:
         yield no("this is the initial user namespace", said, "OVL-UNS-05")
     yield _ordinary(facts)
+    if facts.userns.subids:
+        yield Line(OK, f"uid {facts.userns.tried_as} may map {facts.userns.subids} subordinate ids in it")
+    elif facts.userns.without:
+        yield unsure(f"uid {facts.userns.tried_as} can map one id only", facts.userns.without, "OVL-UNS-12")
     if userns.make.result == "yes":
         for trial in facts.trials:
             if trial.where == "userns":
@@ -174,25 +176,13 @@ def _fuse(facts: Facts) -> "Iterator[Line]":
     if not fuse.program:
         yield no("fuse-overlayfs", "neither in PATH nor where the settings say", "OVL-FUS-04")
         return
-    yield _release(facts)
+    yield installed.fuse_overlayfs(facts.fuse)
+    if "CAP_SYS_ADMIN" in facts.process.capabilities and "CAP_DAC_OVERRIDE" not in facts.process.capabilities:
+        yield unsure(
+            "the server of a FUSE overlay", "it would lack CAP_DAC_OVERRIDE, as ocishim does", "OVL-FUS-10"
+        )
     if fuse.mount.result == "yes":
         yield _served(facts)
-
-
-def _release(facts: Facts) -> Line:
-    program = facts.fuse.program
-    number = facts.fuse.version.rpartition(" ")[2]
-    parts = tuple(int(part) for part in number.split(".") if part.isdecimal())
-    if not parts:
-        return _mute(program)
-    faults = [
-        f"{fault} (before {major}.{minor})"
-        for (major, minor), fault in _FAULTS.items()
-        if parts < (major, minor)
-    ]
-    if faults:
-        return unsure(f"{program} {number}", f"known faults: {', '.join(faults)}", "OVL-FUS-05")
-    return Line(OK, f"{program} {number}")
 
 
 def _served(facts: Facts) -> Line:
@@ -204,93 +194,3 @@ def _served(facts: Facts) -> Line:
     page = "OVL-FUS-06" if served.errno in ("ENOTCONN", "ECONNABORTED") else ""
     line = tried.line(served, what, page)
     return replace(line, remedy="take another release of it") if line.mark == NO else line
-
-
-def _mute(program: str) -> Line:
-    """Say that a program did not answer; how to ask it is a command to copy."""
-    why = "it did not tell its version in time"
-    return Line(UNSURE, program, why, f"{shlex.quote(program)} --version", is_command=True)
-
-
-def _runtimes(facts: Facts) -> "Iterator[Line]":
-    for runtime in facts.runtimes:
-        if runtime.problem:
-            yield no(runtime.name, runtime.problem, "OVL-RUN-09")
-        elif not runtime.version:
-            yield _mute(runtime.path)
-        else:
-            number = runtime.version.partition(" version ")[2] or runtime.version
-            kind = "" if runtime.kind == runtime.name else f" (a {runtime.kind})"
-            oci = f", OCI {' to '.join(runtime.oci)}" if runtime.oci else ""
-            options = f", {len(runtime.mount_options)} mount options" if runtime.mount_options else ""
-            yield Line(OK, f"{runtime.name}: {runtime.path}{kind}, {number}{oci}{options}")
-
-
-def _verdicts(facts: Facts) -> "Iterator[Verdict]":
-    kernel = _by_kernel(facts)
-    fuse = _by_fuse(facts)
-    yield Verdict(kernel)
-    yield Verdict(_by_ordinary(facts), counts=False)
-    yield Verdict(fuse)
-    is_any = any(not runtime.problem for runtime in facts.runtimes)
-    for runtime in facts.runtimes:
-        what = f"under {runtime.name}"
-        if runtime.problem:
-            yield Verdict(no(what, runtime.problem, "OVL-RUN-09"), counts=not is_any)
-        elif kernel.mark == fuse.mark == NO:
-            yield Verdict(Line(NO, what, "neither the kernel nor fuse-overlayfs can mount an overlay"))
-        else:
-            ways = [
-                way for way, line in (("the kernel", kernel), ("fuse-overlayfs", fuse)) if line.mark != NO
-            ]
-            yield Verdict(Line(OK, f"{what}: by {' or by '.join(ways)}"))
-
-
-def _by_kernel(facts: Facts) -> Line:
-    what = "as root by the kernel"
-    plain, with_userxattr = _trial(facts, "here"), _trial(facts, "here", userxattr=True)
-    if "CAP_SYS_ADMIN" not in facts.process.capabilities:
-        return _no_right(facts, what)
-    if not tried.failed(facts, plain.operations) and plain.mount.result == "yes":
-        return Line(OK, f"{what}: work")
-    both_mount = plain.mount.result == with_userxattr.mount.result == "yes"
-    if both_mount and not tried.failed(facts, with_userxattr.operations):
-        return unsure(f"{what}: work with userxattr", "this is no initial user namespace", "OVL-UPP-05")
-    return tried.whole(facts, plain, what)
-
-
-def _by_ordinary(facts: Facts) -> Line:
-    what = "in an ordinary user's user namespace by the kernel"
-    made = _ordinary(facts)
-    if made.mark != OK:
-        return Line(made.mark, what, made.why, made.remedy, made.page)
-    judged = tried.whole(facts, _trial(facts, "userns", userxattr=True), what)
-    return Line(OK, f"{what}: work with userxattr") if judged.mark == OK else judged
-
-
-def _by_fuse(facts: Facts) -> Line:
-    what = "by fuse-overlayfs"
-    if "CAP_SYS_ADMIN" not in facts.process.capabilities:
-        return _no_right(facts, what)
-    plain = _trial(facts, "here")
-    if plain.mount.result == NO and facts.overlay.tried != "here":
-        return tried.whole(facts, plain, what)  # not even a mount namespace of its own
-    for line in _fuse(facts):
-        if line.mark == NO:
-            why = line.why if line.what in line.why else f"{line.what}: {line.why}"
-            return Line(NO, what, why, line.remedy, line.page)
-    if facts.fuse.served.result != "yes":
-        return Line(UNSURE, what, facts.fuse.served.said or "not tried")
-    return Line(OK, f"{what}: work")
-
-
-def _trial(facts: Facts, where: str, *, userxattr: bool = False) -> Trial:
-    for trial in facts.trials:
-        if (trial.where, trial.userxattr) == (where, userxattr):
-            return trial
-    return Trial(where, userxattr, Attempt("unknown"), {})
-
-
-def _no_right(facts: Facts, what: str) -> Line:
-    line = no(what, f"uid {facts.process.uid} has no CAP_SYS_ADMIN here", "OVL-KRN-15")
-    return replace(line, remedy="run ocishim as root") if facts.process.uid else line

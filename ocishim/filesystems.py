@@ -87,6 +87,8 @@ UNREADABLE_VIEWS = (0x73636673, 0x74726163, 0x64626720)
 VIEWS = (*UNREADABLE_VIEWS, 0x62656572, 0x63677270, 0x27E0EB, 0x62656570, 0x6165676C, 0xDE5E81E4)
 #: The sizes of their files say nothing: fuse-overlayfs, which goes by them, shows them empty or zero-filled.
 WITHOUT_SIZES = (*VIEWS, 0x9FA0, 0x42494E4D)
+#: A directory has one inode number there as long as it exists; in others the cache makes it up.
+NUMBERED = (0xEF53, 0x58465342, TMPFS, RAMFS, BTRFS, ZFS, 0xF2F52010, 0xCA451A4E, 0x73717368, 0xE0F5E1E2)
 #: Somebody else answers for these: a server, which may hang and may change its mind.
 REMOTE = (FUSE, NFS, *SHARES, *CLUSTER, GPFS, 0x00C36400, 0x5346414F, 0x19830326, 0x0187)
 

@@ -13,13 +13,21 @@ if TYPE_CHECKING:
 
 EXCLUSIVE = "dev.ocishim/exclusive"
 _HINT = "dev.gvisor.spec.mount."
+#: The flag for what runsc may keep of its mounts.
+_ACCESS = "file-access-mounts"
 #: Annotations that runsc takes as flags, with --allow-flag-override.
 _FLAG = "dev.gvisor.flag."
 
 
-def prepare(inv: "Invocation", settings: "Runtime", found: "Bundle", steps: "Sequence[Step]") -> None:
-    """Check a container of runsc, and give its command line what runsc needs. Raises ShimError."""
-    check_flags([*settings.args, *inv.words[: inv.command_at]])
+def prepare(
+    inv: "Invocation", settings: "Runtime", found: "Bundle", steps: "Sequence[Step]", is_initial: bool
+) -> None:
+    """Check a container of runsc, and give its command line what runsc needs. Raises ShimError.
+
+    `is_initial` tells the initial user namespace.
+    """
+    words = [*settings.args, *inv.words[: inv.command_at]]
+    check_flags(words)
     check_spec(found.spec, steps, found.directory)
     # runsc keeps the bundle's path as it is given, and reads it from another directory later.
     if inv.bundle_at >= 0:
@@ -27,18 +35,22 @@ def prepare(inv: "Invocation", settings: "Runtime", found: "Bundle", steps: "Seq
     else:
         at = inv.command_at + 1
         inv.words[at:at] = ["--bundle", found.directory]
-    if wants_exclusive(found.spec, settings.exclusive):
-        import resource
-
+    if not is_initial:
+        inv.put_before_command(*rootless_flags(inv, settings.args, found.spec))
+    is_wanted = wants_exclusive(found.spec, settings.exclusive)
+    if is_wanted or dict(_flags(words)).get(_ACCESS) == "exclusive":
         from .probe import shared
 
         shared.check(found.spec, steps, found.directory)
+    if is_wanted:
+        import resource
+
         flags = exclusive_flags(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
         inv.put_before_command(*flags)
 
 
 def rootless_flags(inv: "Invocation", settings: "Sequence[str]", spec: "Mapping[str, object]") -> list[str]:
-    """Give the flags that runsc needs as root of a user's namespace, but for those that are given already.
+    """Give the flags that runsc needs in a user namespace, but for those that are given already.
 
     It may not make cgroups there, and knows no network but none and the host's. A container without a network
     namespace of its own has the host's. `--rootless` belongs to run and do alone.
@@ -126,13 +138,13 @@ def exclusive_flags(descriptors: int) -> list[str]:
     takes a quarter of them. runsc's own default is 1000.
     """
     entries = 100_000 if descriptors < 0 else min(max(descriptors // 4, 100), 100_000)
-    return ["--file-access-mounts=exclusive", f"--dcache={entries}"]
+    return [f"--{_ACCESS}=exclusive", f"--dcache={entries}"]
 
 
 def _flags(words: "Sequence[str]") -> "Iterator[tuple[str, str]]":
     for at, word in enumerate(words):
         if word[:1] == "-":
             name, equals, value = word.lstrip("-").partition("=")
-            if not equals and name == "overlay2":
+            if not equals and name in ("overlay2", _ACCESS):
                 value = words[at + 1] if at + 1 < len(words) else ""
             yield name, value

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 #: Marks a container whose user namespace ocishim made: a later command must join it first.
 MADE = "dev.ocishim/user-namespace"
 _VALUE = "ocishim's"
-_LARGEST = 0xFFFFFFFF
 
 
 class User:
@@ -54,17 +53,25 @@ class Namespace:
         self.edits: Edits = {}
         self.limits: list[str] = []
 
+    def describe(self) -> list[str]:
+        """Say to a person which namespace it is, and what it limits."""
+        if self.path:
+            return [f"joined: {self.path}", *self.limits]
+        return [f"made: users {told(self.uids)}", f"groups {told(self.gids)}", *self.limits]
+
     @property
     def is_single(self) -> bool:
         """Whether one user and one group is all there is."""
         return _count(self.uids) == 1 and _count(self.gids) == 1
 
 
-def choose(spec: dict[str, object], user: User) -> Namespace:
+def choose(spec: dict[str, object], user: User, fills_in: bool = False) -> Namespace:
     """Find the user namespace that a user's container is made in. Raises SpecError if there is none.
 
     A spec's own maps keep their meaning (OCI config-linux, "User namespace mappings"): where they make the
     user root they are the namespace's, else the runtime makes a second namespace inside, with the same ids.
+    `fills_in` tells whether the runtime maps the user's own ids where the spec has no maps, as in what
+    `crun spec --rootless` writes.
     """
     where, entry = _entry(spec)
     path = entry.get("path") if entry else None
@@ -74,6 +81,9 @@ def choose(spec: dict[str, object], user: User) -> Namespace:
         return found
     found = Namespace()
     uids, gids = _asked(spec, "uidMappings"), _asked(spec, "gidMappings")
+    if entry and fills_in and not uids and not gids:
+        found.edits |= _without_namespace(spec)
+        entry = None
     if entry and not (uids and gids):
         missing = "gidMappings" if uids else "uidMappings"
         raise SpecError(f"linux.{missing}", f"missing, with a user namespace in {where}", "add both mappings")
@@ -91,7 +101,7 @@ def choose(spec: dict[str, object], user: User) -> Namespace:
             found.edits |= inner
     if _count(found.uids) == 1 or _count(found.gids) == 1:
         found.limits.append(_limit(found, user))
-        found.edits |= _terminals(spec)
+    found.edits |= terminals(spec, found.gids)
     found.edits |= _mark(spec)
     return found
 
@@ -117,6 +127,12 @@ def same(id_: int, subordinate: "Sequence[tuple[int, int]]") -> "list[Range]":
 def lines(ranges: "Sequence[Range]") -> str:
     """Write ranges as /proc/PID/uid_map takes them."""
     return "".join(f"{inside} {outside} {count}\n" for inside, outside, count in ranges)
+
+
+def ranges(text: str) -> "list[Range]":
+    """Read ranges from /proc/PID/uid_map."""
+    fields = (line.split() for line in text.splitlines())
+    return [(int(inside), int(outside), int(count)) for inside, outside, count in fields]
 
 
 def told(ranges: "Sequence[Range]") -> str:
@@ -160,20 +176,10 @@ def _without_namespace(spec: dict[str, object]) -> "Edits":
 
 
 def _asked(spec: dict[str, object], name: str) -> "list[Range]":
+    from . import shift
+
     linux = spec.get("linux")
-    entries = linux.get(name) if isinstance(linux, dict) else None
-    ranges: list[Range] = []
-    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
-        where = f"linux.{name}[{index}]"
-        fields = [
-            entry.get(field) if isinstance(entry, dict) else None
-            for field in ("containerID", "hostID", "size")
-        ]
-        numbers = [field for field in fields if isinstance(field, int) and not isinstance(field, bool)]
-        if len(numbers) != 3 or min(numbers) < 0 or numbers[2] < 1 or sum(numbers[1:]) - 1 > _LARGEST:
-            raise SpecError(where, "not a range of ids", "give containerID, hostID and size, whole numbers")
-        ranges.append((numbers[0], numbers[1], numbers[2]))
-    return ranges
+    return [*shift.ranges(f"linux.{name}", linux.get(name) if isinstance(linux, dict) else None)]
 
 
 def _first(ranges: "Sequence[Range]") -> int:
@@ -223,16 +229,25 @@ def _limit(found: Namespace, user: User) -> str:
     return f"{what} mapped{why}: chown to others fails, and files of others belong to nobody"
 
 
-def _terminals(spec: dict[str, object]) -> "Edits":
-    """Leave out devpts' gid=5, which `runc spec` writes: a group that is not mapped there is EINVAL."""
+def terminals(spec: dict[str, object], gids: "Sequence[Range]") -> "Edits":
+    """Leave out devpts' gid=5, which `runc spec` writes, where it is not mapped: the mount fails with EINVAL.
+
+    `gids` is the map of the namespace that the runtime runs in; the spec's own comes before it.
+    """
     edits: Edits = {}
     mounts = spec.get("mounts")
+    mapped = (_entry(spec)[1] and _asked(spec, "gidMappings")) or gids
     for index, entry in enumerate(mounts if isinstance(mounts, list) else ()):
         options = entry.get("options") if isinstance(entry, dict) and entry.get("type") == "devpts" else None
-        if isinstance(options, list) and any(_is_group(word) for word in options):
-            edits["mounts", index, "options"] = [word for word in options if not _is_group(word)]
+        if isinstance(options, list):
+            kept = [word for word in options if not _is_unmapped(word, mapped)]
+            if kept != options:
+                edits["mounts", index, "options"] = kept
     return edits
 
 
-def _is_group(word: object) -> bool:
-    return isinstance(word, str) and word.startswith("gid=") and word != "gid=0"
+def _is_unmapped(word: object, gids: "Sequence[Range]") -> bool:
+    if not isinstance(word, str) or not word.startswith("gid="):
+        return False
+    value = word.removeprefix("gid=")
+    return value.isdecimal() and not any(a <= int(value) < a + c for a, _, c in gids)

@@ -36,6 +36,8 @@ def check(where: str, layers: "Sequence[Layer]") -> None:
                 raise refusal.of("OVL-UPP-14", where, role=layer.role, path=layer.path)
             if layer.is_fixed:
                 raise refusal.of("OVL-UPP-18", where, role=layer.role, path=layer.path)
+            if not layer.may_write:
+                raise refusal.of("OVL-UNS-13", where, role=layer.role, path=layer.path, uid=os.geteuid())
         if work.is_marked:
             mark = f"{work.path}/work/incompat/volatile"
             raise refusal.of("OVL-OPT-17", where, path=upper.path, other=mark)
@@ -119,8 +121,8 @@ def _two_users(step: "Step", layer: "Layer", other: "Step") -> SpecError:
 
 
 def in_use(steps: "Sequence[Step]", taken: "Layer", by: str) -> SpecError:
-    """Say that an upper or work directory is taken, and by whom."""
-    [step] = [step for step in steps if taken in step.written]
+    """Say that a directory is taken, and by whom."""
+    step = next(step for step in steps if taken in step.layers)
     return refusal.of("OVL-OPT-13", step.mount.where, role=taken.role, path=taken.path, other=by)
 
 

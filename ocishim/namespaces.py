@@ -42,6 +42,12 @@ def enter_private(shared: "Sequence[str]" = ()) -> int:
                 "EINVAL: / is not a mount point, as in a chroot",
                 "mount --bind the root directory onto itself before the chroot",
             ) from None
+        if e.syscall == "mount":
+            from . import findings
+
+            why = f"{e}, by a seccomp filter or a security module"
+            remedy = findings.get("OVL-KRN-15").remedy
+            raise HostError("private mount namespace", why, remedy, "OVL-KRN-15") from None
         raise HostError("private mount namespace", str(e), "see user_namespaces(7)") from None
     return home
 

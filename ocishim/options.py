@@ -49,6 +49,8 @@ SUPERBLOCK_FLAGS = ("sync", "dirsync", "lazytime")
 PROPAGATION = (
     "private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable", "runbindable",
 )  # fmt: skip
+#: Words that shift the owners of the layers. A layer is one mount, so the recursive one means the same.
+IDMAP = ("idmap", "ridmap")
 #: Words that ask for what is so anyway.
 NEUTRAL = ("defaults", "loud", "noiversion", "nomand", "rsymfollow", "silent", "symfollow")
 
@@ -101,16 +103,17 @@ def lower_list(text: str) -> tuple[list[str], list[str]]:
     part = ""
     at = 0
     while at <= len(text):
-        character = text[at : at + 1]
-        if character == "\\":
-            part += text[at : at + 2]
-            at += len(text[at : at + 2])
+        end = text.find(":", at)
+        if end < 0:
+            end = len(text)
+        escape = text.find("\\", at, end)
+        if escape >= 0:
+            part += text[at : escape + 2]
+            at = min(escape + 2, len(text))
             continue
-        at += 1
-        if character not in (":", ""):
-            part += character
-            continue
-        path = unescape(part)
+        path = unescape(part + text[at:end])
+        character = text[end : end + 1]
+        at = end + 1
         if not path:
             raise ValueError("empty path in the list" if text else "empty")
         target.append(path)

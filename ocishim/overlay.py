@@ -7,6 +7,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .shift import IdMap
+
 #: Pairs of options that the kernel refuses together (fs/overlayfs/params.c, ovl_fs_params_verify).
 _CONFLICTS = (
     ("userxattr", "redirect_dir=on"),
@@ -22,7 +24,6 @@ _CONFLICTS = (
     ("volatile", "fsync=strict"),
     ("override_creds", "nooverride_creds"),
 )
-_NO_IDMAP = "id-mapped layers are not supported"
 _ATIME = ("noatime", "relatime", "strictatime")
 
 
@@ -31,7 +32,8 @@ class OverlayMount:
 
     `lower` and `data` are paths as written, top → bottom; `upper` and `work` are "" for a read-only overlay.
     `options` holds overlay's own options by name ("" for a flag), `flags` the mount's flags that are set,
-    `cleared` those that the entry clears in so many words.
+    `cleared` those that the entry clears in so many words. `idmap` shifts the owners of the layers, by
+    mappings of the entry's own or, with the word `idmap_option`, by the container's.
     """
 
     __slots__ = (
@@ -39,6 +41,8 @@ class OverlayMount:
         "data",
         "destination",
         "flags",
+        "idmap",
+        "idmap_option",
         "index",
         "lower",
         "lsm",
@@ -62,6 +66,8 @@ class OverlayMount:
         self.flags: list[str] = []
         self.cleared: list[str] = []
         self.propagation: list[str] = []
+        self.idmap: IdMap | None = None
+        self.idmap_option = ""
 
     @property
     def where(self) -> str:
@@ -88,7 +94,7 @@ def find(spec: dict[str, object]) -> list[OverlayMount]:
                 f"mounts[{index}]", f"{_type(entry)} instead of an object", "write { … }", "OVL-RUN-08"
             )
         if is_overlay(entry):
-            found.append(_parse(index, entry))
+            found.append(_parse(index, entry, spec))
         else:
             _check_other(index, entry)
     return found
@@ -136,7 +142,7 @@ def is_overlay(entry: dict[str, object]) -> bool:
     return not (isinstance(words, list) and ("bind" in words or "rbind" in words))
 
 
-def _parse(index: int, entry: dict[str, object]) -> OverlayMount:
+def _parse(index: int, entry: dict[str, object], spec: dict[str, object]) -> OverlayMount:
     where = f"mounts[{index}]"
     destination = _string(f"{where}.destination", entry.get("destination", ""))
     if destination[:1] != "/":
@@ -145,9 +151,6 @@ def _parse(index: int, entry: dict[str, object]) -> OverlayMount:
             f'"{destination}" is not absolute' if destination else "missing",
             "write the path inside the container, from /",
         )
-    for field in ("uidMappings", "gidMappings"):
-        if entry.get(field):
-            raise SpecError(f"{where}.{field}", _NO_IDMAP, "chown a copy of the layers", "OVL-UNS-03")
     mount = OverlayMount(index, destination, _string(f"{where}.source", entry.get("source", "")) or "overlay")
     words = entry.get("options", [])
     if not isinstance(words, list):
@@ -159,6 +162,10 @@ def _parse(index: int, entry: dict[str, object]) -> OverlayMount:
         for word in options.split(_string(at, element)):
             _take(mount, at, word)
     _check(mount)
+    if mount.idmap_option or "uidMappings" in entry or "gidMappings" in entry:
+        from . import shift
+
+        mount.idmap = shift.read(where, entry, mount.idmap_option, spec)
     return mount
 
 
@@ -182,23 +189,13 @@ def _take(mount: OverlayMount, at: str, word: str) -> None:
             raise SpecError(at, f'second "{name}" with another value', "keep one of the two")
     elif word in ("nosymfollow", "rnosymfollow"):
         raise SpecError(at, f"{word}: runtimes do not keep it on a bind mount", "remove it")
-    elif word in ("idmap", "ridmap"):
-        raise SpecError(at, f'"{word}": {_NO_IDMAP}', "chown a copy of the layers", "OVL-UNS-03")
+    elif name in options.IDMAP:
+        mount.idmap_option = word
     elif word and word not in options.NEUTRAL:
-        raise SpecError(at, f'unknown overlay option "{word}"', _hint(name, equals), "OVL-OPT-25")
+        from . import hint
 
-
-def _hint(name: str, equals: str) -> str:
-    import difflib
-
-    with_value = [*options.PATHS, *(key for key, values in options.KERNEL.items() if values)]
-    without = [*options.FLAGS, *(key for key, values in options.KERNEL.items() if not values)]
-    near = difflib.get_close_matches(name.strip(), [*with_value, *without], 1, 0.75)
-    if near and name != name.strip():
-        return "remove the blank before it"
-    if near:
-        return f"write {near[0]}=" if near[0] in with_value else f"write {near[0]}"
-    return "remove it" if equals else "remove it, or write : between layers and \\, for a comma in a path"
+        remedy = hint.on_option(name, equals)
+        raise SpecError(at, f'unknown overlay option "{word}"', remedy, "OVL-OPT-25")
 
 
 def _take_path(mount: OverlayMount, at: str, name: str, value: str) -> None:

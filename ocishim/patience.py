@@ -2,6 +2,7 @@
 
 import marshal
 import os
+from errno import EAGAIN
 
 from . import errors
 from .errors import HostError, ShimError, SyscallError
@@ -52,8 +53,13 @@ def ask(work: "Callable[[Tell], Any]", limit: float = 0.0) -> "Any":
     import time
 
     limit = limit or LIMIT
-    out, out_in = os.pipe2(os.O_CLOEXEC)
-    child = os.fork()
+    try:
+        out, out_in = os.pipe2(os.O_CLOEXEC)
+    except OSError as e:
+        raise HostError(
+            "pipe", errors.words(e.errno or 0), "raise the limit of open files (ulimit -n)"
+        ) from None
+    child = fork()
     if child == 0:
         _answer(work, out_in)
     os.close(out_in)
@@ -77,6 +83,16 @@ def ask(work: "Callable[[Tell], Any]", limit: float = 0.0) -> "Any":
         "look after its server, if it has one; umount -f ends the waiting",
         "OVL-LOW-28",
     )
+
+
+def fork() -> int:
+    """fork(2). Raises HostError where no more processes may be."""
+    try:
+        return os.fork()
+    except OSError as e:
+        why = errors.words(e.errno or 0)
+        remedy = "raise pids.max of the control group, or the user's limit of processes (ulimit -u)"
+        raise HostError("fork", why, remedy if e.errno == EAGAIN else "free some memory") from None
 
 
 def _answer(work: "Callable[[Tell], Any]", out: int) -> None:

@@ -3,7 +3,7 @@
 import os
 from errno import ENOENT
 
-from . import layers, namespaces, overlay, patience, plan, rewrite
+from . import filesystems, layers, namespaces, overlay, patience, plan, rewrite
 from .choice import Choice
 from .errors import ShimError, SpecError
 from .probe import here, layer, marks
@@ -26,26 +26,24 @@ if TYPE_CHECKING:
 
 
 class Preparation:
-    """What is to be done for a container: overlays to mount, and mounts that must go on reaching the host."""
+    """What is to be done for a container: overlays to mount, and mounts that must go on reaching the host.
 
-    __slots__ = ("here", "namespace", "shared", "steps")
+    `edits` are what the runtime's spec has otherwise, besides the overlays.
+    """
+
+    __slots__ = ("edits", "here", "shared", "steps")
 
     def __init__(
         self,
         steps: "list[Step]",
         here: here.Here,
         shared: "Sequence[str]" = (),
-        namespace: "Namespace | None" = None,
+        edits: "Edits | None" = None,
     ) -> None:
         self.steps = steps
         self.here = here
         self.shared = shared
-        self.namespace = namespace
-
-    @property
-    def edits(self) -> "Edits":
-        """What the runtime's spec has otherwise, besides the overlays."""
-        return self.namespace.edits if self.namespace else {}
+        self.edits = edits or {}
 
 
 def enter(inv: "Invocation", runtime: "LowLevelRuntime", found: "Bundle") -> "Namespace | None":
@@ -73,12 +71,7 @@ def decide(
     Raises ShimError if the container must not start.
     """
     _check_namespaces(found.spec)
-    label = overlay.label_of(found.spec)
-    if label:
-        from .probe import selinux
-
-        if selinux.is_enabled():
-            overlay.label(mounts, label)
+    label(found.spec, mounts)
     this = here.look()
     forced = plan.forced(found.spec, mounts)
     mode = inv.overlay or settings.overlay
@@ -86,10 +79,29 @@ def decide(
     if runtime.kind == "runsc":
         from . import gvisor
 
-        gvisor.prepare(inv, runtime.settings, found, steps)
+        gvisor.prepare(inv, runtime.settings, found, steps, this.is_initial)
     if namespace:  # nothing goes back from there to the host
-        return Preparation(steps, this, (), namespace)
-    return Preparation(steps, this, shared_sources(found, (os.path.realpath(found.config), namespaces.STAGE)))
+        return Preparation(steps, this, (), namespace.edits)
+    shared = shared_sources(found, (os.path.realpath(found.config), namespaces.STAGE))
+    return Preparation(steps, this, shared, {} if this.is_initial else _edits_in_namespace(found.spec))
+
+
+def _edits_in_namespace(spec: dict[str, object]) -> "Edits":
+    """Find what a spec cannot have in a user namespace that somebody else made."""
+    from . import idmap
+
+    with open("/proc/self/gid_map", encoding="ascii") as file:
+        return idmap.terminals(spec, idmap.ranges(file.read()))
+
+
+def label(spec: dict[str, object], mounts: "Sequence[OverlayMount]") -> None:
+    """Give overlays the label that the spec's mounts get, where labels mean something."""
+    context = overlay.label_of(spec)
+    if context:
+        from .probe import selinux
+
+        if selinux.is_enabled():
+            overlay.label(mounts, context)
 
 
 def look(
@@ -97,26 +109,39 @@ def look(
 ) -> list[tuple[list[layer.Layer], list[marks.Mark]]]:
     """Look at all layers, and for marks in them. Raises HostError if a file system does not answer."""
 
-    def work(tell: "Tell") -> "Any":
+    def work(tell: "Tell") -> "list[tuple[list[layer.Layer], list[marks.Mark]]]":
         return [_look_at(mount, directory, this, tell) for mount in mounts]
 
-    found = work(lambda _: None) if patience.is_needless() else patience.ask(work)
+    def carry(tell: "Tell") -> "Any":
+        return [
+            ([each.fields() for each in its], [mark.fields() for mark in marked])
+            for its, marked in work(tell)
+        ]
+
+    if patience.is_needless():
+        return work(lambda _: None)
     return [
         ([layer.Layer(*fields) for fields in its], [marks.Mark(*fields) for fields in marked])
-        for its, marked in found
+        for its, marked in patience.ask(carry)
     ]
 
 
 def _look_at(
     mount: "OverlayMount", directory: str, this: here.Here, tell: "Tell"
-) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+) -> tuple[list[layer.Layer], list[marks.Mark]]:
     looked = []
     for role, path in layer.named(mount):
         tell(f"{mount.where}: {role}={path}")
-        looked.append(layer.look(role, path, directory))
+        looked.append(layer.look(role, path, directory, this.is_initial))
     _check_colons(mount, looked)
-    marked = [] if any(each.errno for each in looked) else marks.look(looked, this.is_initial)[0]
-    return [each.fields() for each in looked], [mark.fields() for mark in marked]
+    if mount.idmap:
+        from . import idmapped
+
+        idmapped.look(mount.idmap, looked)
+    for each in looked:
+        if each.magic in filesystems.REMOTE:  # the walk for marks goes through all: this one may hang
+            tell(f"{mount.where}: {each.role}={each.written}")
+    return looked, [] if any(each.errno for each in looked) else marks.look(looked, this.is_initial)[0]
 
 
 def _check_colons(mount: "OverlayMount", looked: "Sequence[layer.Layer]") -> None:
@@ -161,23 +186,26 @@ def rehearse(settings: "Settings", decided: Preparation) -> list[str]:
     """Find the backend for each overlay by trials, mounting nothing for good. Raises ShimError.
 
     A child does it, since a private mount namespace cannot be left. What each candidate was rejected for is
-    put into it, as `overlays` would.
+    put into it, as `overlays` would, and into each step who else writes to its lower layers.
     """
 
-    def work(_: "Tell") -> list[tuple[str, list[tuple[tuple[str, ...], list[str]]]]]:
+    def work(_: "Tell") -> list[tuple[str, list[tuple[tuple[str, ...], list[str]]], dict[str, str]]]:
         stage = Stage([], settings, "plan", lock(decided.steps), decided.here)
         stage.check_free(decided.steps)
+        writers = stage.writers(decided.steps)
         choice = Choice(stage, settings)
         found = []
         for step in decided.steps:
             chosen = choice.choose(step)
             told = [(each.rejected.args if each.rejected else (), each.con) for each in step.candidates]
-            found.append((chosen.backend, told))
+            its = {layer.path: writers[layer.path] for layer in step.read if layer.path in writers}
+            found.append((chosen.backend, told, its))
         return found
 
     chosen = []
     limit = patience.LIMIT * (2 * len(decided.steps) + 1)
-    for step, (backend, told) in zip(decided.steps, patience.ask(work, limit), strict=True):
+    for step, (backend, told, its) in zip(decided.steps, patience.ask(work, limit), strict=True):
+        step.writers = its
         for candidate, (arguments, con) in zip(step.candidates, told, strict=True):
             candidate.con = con
             candidate.rejected = ShimError(*arguments) if arguments else None

@@ -1,12 +1,14 @@
 """Facts and reports without the names of a host's users, of the host, and of the paths that are theirs. Pure.
 
 A name becomes a placeholder, the same name the same one, so that what lies in what can still be seen. What
-belongs to the system, or says what a directory is for, stays.
+belongs to the system, or says what a directory is for, stays. The kernel's log may name anything, by half a
+path or without one: of it only words stay that the catalogue of findings has.
 """
 
 import re  # noqa: TID253 - nothing hot loads this
 from dataclasses import dataclass, fields, is_dataclass, replace  # noqa: TID253 - nothing hot loads this
 
+from . import findings
 from .probe.facts import Facts
 from .report import Line, Report, Verdict
 
@@ -39,6 +41,15 @@ _PATHS = frozenset("destination module mount_point path program source submounts
 _WORDS = _PATHS | frozenset(
     "added marks name options problem refused rejected release remedy said super_options version".split()
 )
+#: What others said, of which only known words stay: a field, and a part of other fields.
+_SAID = "said"
+_LOG = re.compile(r"(?<=\(kernel log: ).*(?=\))", re.DOTALL)
+#: Besides the words of the catalogue: what ocishim says in that field, and the names in its trials.
+_OWN = frozenset(
+    "answer chroot disk drops err errno ino l1 l2 m may s time tmpfs within keyerror oserror".split()
+)
+_TRIAL = re.compile(r"[oix]\w+-(?:upper|work)dir|E[A-Z0-9]+|0x[0-9a-f]+")
+_WORD = re.compile(rf"{_TRIAL.pattern}|\w+")
 _PLACEHOLDER = re.compile(r"\b(name|user|host)-(\d+)\b")
 _END = r"\s'\"`,;:()<>|"
 _QUOTED = r"(?<=')[~.]{0,2}/[^']*(?=')|(?<=\")[~.]{0,2}/[^\"]*(?=\")"
@@ -80,13 +91,34 @@ class Placeholders:
                 if len(name) > 1 and name.casefold() not in _NOBODY and not _PLACEHOLDER.fullmatch(name):
                     self._names.setdefault(name.casefold(), kind)
 
-    def hide(self, text: str) -> str:
-        """Put placeholders into a text."""
+    def hide(self, text: str, name: str = "") -> str:
+        """Put placeholders into a text; `name` is the field's, if it is one of the facts."""
         parts, end = [], 0
         for match in self._pattern.finditer(text):
             parts += [self._hide_names(text[end : match.start()]), self._hide_path(match[0])]
             end = match.end()
-        return "".join([*parts, self._hide_names(text[end:])])
+        hidden = "".join([*parts, self._hide_names(text[end:])])
+        if name == _SAID:
+            return self._hide_words(hidden)
+        return _LOG.sub(lambda log: self._hide_words(log[0]), hidden)
+
+    def _hide_words(self, text: str) -> str:
+        """Hide all words that nobody knows; paths are hidden already."""
+        parts, end = [], 0
+        for match in self._pattern.finditer(text):
+            parts += [self._hide_unknown(text[end : match.start()]), match[0]]
+            end = match.end()
+        return "".join([*parts, self._hide_unknown(text[end:])])
+
+    def _hide_unknown(self, text: str) -> str:
+        known = _known_words()
+
+        def hide(match: "re.Match[str]") -> str:
+            word = match[0]
+            is_known = word.casefold() in known or word.isdecimal() or _TRIAL.fullmatch(word)
+            return word if is_known else self._placeholder(word)
+
+        return _WORD.sub(hide, text)
 
     def _hide_path(self, path: str) -> str:
         parts = path.split("/")
@@ -133,7 +165,7 @@ def facts(found: Facts, hidden: Placeholders) -> Facts:
 
     _in_facts(found, see)
     hidden.prepare(texts, paths)
-    changed = _in_facts(found, lambda text, _: hidden.hide(text))
+    changed = _in_facts(found, hidden.hide)
     assert isinstance(changed, Facts)
     return changed
 
@@ -148,7 +180,7 @@ def report(found: Report, hidden: Placeholders) -> Report:
 
     _in_report(found, see)
     hidden.prepare(texts, [])
-    return _in_report(found, hidden.hide)
+    return _in_report(found, lambda text: hidden.hide(text))
 
 
 def _in_facts(value: object, change: "Callable[[str, str], str]", name: str = "") -> object:
@@ -174,6 +206,20 @@ def _in_report(found: Report, change: "Callable[[str], str]") -> Report:
         tuple(map(verdict, found.verdicts)),
         change(found.title),
     )
+
+
+def _known_words() -> frozenset[str]:
+    """Give the words of the catalogue of findings, in small letters: they are nobody's name."""
+    if not _known:
+        texts = []
+        for finding in findings.all():
+            texts += [finding.title, finding.applies, finding.message, finding.cause, finding.remedy]
+            texts += [finding.detected, *finding.kernel_says]
+        _known.append(frozenset(re.findall(r"\w+", " ".join(texts).casefold())) | _OWN | _PLAIN)
+    return _known[0]
+
+
+_known: list[frozenset[str]] = []
 
 
 def _length_of_system(parts: list[str]) -> int:

@@ -1,5 +1,7 @@
 """A refusal in the words of the catalogue: the finding's message filled in, its remedy, its page."""
 
+import os
+
 from .errors import HostError, SpecError
 
 
@@ -20,3 +22,11 @@ def host(id_: str, remedy: str = "", /, **values: object) -> HostError:
 
     finding = findings.get(id_)
     return HostError("", finding.message.format(**values), remedy or finding.remedy, id_)
+
+
+def without_proc() -> HostError | None:
+    """Say that there is no /proc for this process, where that is so."""
+    if os.path.exists("/proc/self/fd"):
+        return None
+    why = "no proc file system of this PID namespace is mounted there"
+    return HostError("/proc", why, "mount -t proc proc /proc")

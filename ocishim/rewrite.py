@@ -36,4 +36,7 @@ def spec(
 def _bind(mount: OverlayMount, source: str, kind: str) -> dict[str, object]:
     known = _RUNSC if kind == "runsc" else _REPEATED
     words = ["rbind", *(flag for flag in known if flag in mount.flags), *mount.propagation]
-    return {"type": "bind", "source": source, "options": words}
+    bind: dict[str, object] = {"type": "bind", "source": source, "options": words}
+    if mount.idmap and mount.idmap.is_own:
+        bind |= {"uidMappings": None, "gidMappings": None}  # the layers have them, the bind must not
+    return bind

@@ -2,6 +2,7 @@
 
 import posix
 
+from . import initial
 from .errors import HostError, SpecError, UsageError, words
 
 TYPE_CHECKING = False
@@ -26,12 +27,13 @@ def enter(inv: "Invocation", runtime: "LowLevelRuntime", found: "Bundle") -> "Na
     from .probe import subordinate
 
     root = _state(inv, runtime.kind, posix.environ)
-    chosen = idmap.choose(found.spec, subordinate.look())
+    chosen = idmap.choose(found.spec, subordinate.look(), fills_in=runtime.kind == "crun")
     if chosen.path:
         _join(chosen.path)
     else:
         userns.make(chosen.uids, chosen.gids)
-    _tell_runtime(inv, runtime, found.spec, root)
+    if not inv.root:  # as root the runtime would look elsewhere
+        inv.put_before_command("--root", root)
     return chosen
 
 
@@ -40,8 +42,9 @@ def go_on(inv: "Invocation", runtime: "LowLevelRuntime", environ: "Mapping[bytes
 
     Raises ShimError if that is not the user's.
     """
-    if not inv.root and not environ.get(b"XDG_RUNTIME_DIR"):
-        inv.put_before_command("--root", _state(inv, runtime.kind, environ))
+    if not inv.root and not environ.get(b"XDG_RUNTIME_DIR") and not posix.access("/run", posix.W_OK):
+        inv.root = _state(inv, runtime.kind, environ)
+        inv.put_before_command("--root", inv.root)
     if inv.command not in _LATER or inv.id_at < 0 or inv.help:
         return
     from .probe import state
@@ -61,7 +64,12 @@ def go_on(inv: "Invocation", runtime: "LowLevelRuntime", environ: "Mapping[bytes
 
         chosen = idmap.choose({}, subordinate.look())
         userns.make(chosen.uids, chosen.gids)
-    _tell_runtime(inv, runtime, {}, root)
+    if not inv.root:
+        inv.put_before_command("--root", root)
+    if runtime.kind == "runsc":
+        from . import gvisor
+
+        inv.put_before_command(*gvisor.rootless_flags(inv, runtime.settings.args, {}))
 
 
 def _join(path: str) -> None:
@@ -84,29 +92,16 @@ def _join(path: str) -> None:
         posix.close(file)
 
 
-def _tell_runtime(
-    inv: "Invocation", runtime: "LowLevelRuntime", spec: "Mapping[str, object]", root: str
-) -> None:
-    """Name the state directory, which the runtime would look for elsewhere as root; give runsc its flags."""
-    if not inv.root:
-        inv.put_before_command("--root", root)
-    if runtime.kind == "runsc":
-        from . import gvisor
-
-        inv.put_before_command(*gvisor.rootless_flags(inv, runtime.settings.args, spec))
-
-
 def _state(inv: "Invocation", kind: str, environ: "Mapping[bytes, bytes]") -> str:
     """Give the state directory: --root, else the one that the runtime has for a user, made if need be."""
     if inv.root:
         return inv.root
     directory = environ.get(b"XDG_RUNTIME_DIR", b"").decode("utf-8", "surrogateescape")
-    me = posix.geteuid()
-    for candidate in (directory, f"/run/user/{me}"):
-        if candidate and _is_mine(candidate, me):
-            return f"{candidate}/{kind}"
     if directory:
-        return f"{directory}/{kind}"  # as the runtime would: it says what it makes of that
+        return f"{directory}/{kind}"
+    me = _me()
+    if _is_mine(f"/run/user/{me}"):
+        return f"/run/user/{me}/{kind}"
     own = f"/tmp/ocishim-{me}"  # noqa: S108 - its owner and mode are looked at
     try:
         posix.mkdir(own, 0o700)
@@ -114,14 +109,27 @@ def _state(inv: "Invocation", kind: str, environ: "Mapping[bytes, bytes]") -> st
         pass
     except OSError as e:
         raise HostError(f"state directory {own}", words(e.errno or 0), "set XDG_RUNTIME_DIR") from None
-    if not _is_mine(own, me):
-        raise UsageError(f"state directory {own}", "it belongs to somebody else", "set XDG_RUNTIME_DIR")
+    if not _is_mine(own):
+        raise UsageError(
+            f"state directory {own}", "others may have put something there", "set XDG_RUNTIME_DIR"
+        )
     return f"{own}/{kind}"
 
 
-def _is_mine(directory: str, me: int) -> bool:
+def _me() -> int:
+    """Give the user's id, as it is outside of a user namespace."""
+    if posix.geteuid() or initial.is_here():
+        return posix.geteuid()
+    with open("/proc/self/uid_map", encoding="ascii") as table:
+        ranges = [[int(word) for word in line.split()] for line in table]
+    return next((outside for inside, outside, _ in ranges if inside == 0), 0)
+
+
+def _is_mine(directory: str) -> bool:
     try:
         found = posix.lstat(directory)
     except OSError:
         return False
-    return found.st_mode & 0o170000 == 0o040000 and found.st_uid == me and not found.st_mode & 0o022
+    return (
+        found.st_mode & 0o170000 == 0o040000 and found.st_uid == posix.geteuid() and not found.st_mode & 0o022
+    )

@@ -4,13 +4,22 @@ import _signal  # type: ignore[import-not-found]  # signal's C half; signal itse
 import posix
 import sys
 
-from . import argv, runtime, settings
+from . import argv, initial, runtime, settings
 from .errors import HostError, ShimError, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import NoReturn
+
+
+#: What is too low, by EAGAIN and EMFILE.
+_LIMITS = {
+    11: "raise pids.max of the control group, or the user's limit of processes (ulimit -u)",
+    24: "raise the limit of open files (ulimit -n)",
+}
+#: More descriptors than a limit that hinders ocishim lets it have.
+_MANY = 256
 
 
 def main() -> int:
@@ -20,6 +29,8 @@ def main() -> int:
     # Python would turn an interrupt into a traceback; where it was ignored, it stays so.
     if _signal.getsignal(_signal.SIGINT) is not _signal.SIG_IGN:
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+    # Where it is ignored nobody can wait for a child; the runtime gets it as it was.
+    at_child = _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
     try:
         inv = argv.parse(sys.argv[1:])
         if inv.wrong:
@@ -29,22 +40,28 @@ def main() -> int:
             from .cli.main import main as talk
 
             return talk(own)
-        _to_runtime(inv, sys.argv[0], posix.environ)
+        _to_runtime(inv, sys.argv[0], posix.environ, at_child)
     except ShimError as e:
         error = e
     except OSError as e:
         error = _unforeseen(e)
     except Exception as e:
         error = _bug(e)
-    from . import log
+    try:
+        from . import log
+    except OSError:  # no descriptor is left to read it
+        posix.closerange(3, _MANY)
+        from . import log
 
     return log.fail(error, inv)
 
 
-def _to_runtime(inv: argv.Invocation, called_by: str, environ: "Mapping[bytes, bytes]") -> "NoReturn":
+def _to_runtime(
+    inv: argv.Invocation, called_by: str, environ: "Mapping[bytes, bytes]", at_child: object
+) -> "NoReturn":
     found = settings.load(environ)
     low_level = runtime.find(inv.runtime, called_by, found, environ)
-    if inv.command and posix.geteuid():
+    if inv.command and (posix.geteuid() or not initial.is_here()):
         from . import rootless
 
         rootless.go_on(inv, low_level, environ)
@@ -59,14 +76,22 @@ def _to_runtime(inv: argv.Invocation, called_by: str, environ: "Mapping[bytes, b
             posix.write(1, f"ocishim version {__version__}\n".encode())
         except OSError:  # the runtime says what it makes of that
             pass
+    _signal.signal(_signal.SIGCHLD, at_child)
     runtime.exec_(low_level, inv.words, environ)
 
 
 def _unforeseen(error: OSError) -> ShimError:
     """Say which system call failed on what, where nobody knew more about it."""
+    if str(error.filename).startswith("/proc/"):
+        from . import refusal
+
+        without = refusal.without_proc()
+        if without:
+            return without
     syscall = getattr(error, "syscall", "system call")
     on = f" {error.filename}" if error.filename else ""
-    return HostError(f"{syscall}{on}", words(error.errno or 0), "dmesg may say more")
+    remedy = _LIMITS.get(error.errno or 0, "dmesg may say more")
+    return HostError(f"{syscall}{on}", words(error.errno or 0), remedy)
 
 
 def _bug(error: Exception) -> ShimError:

@@ -4,7 +4,7 @@ from . import options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from .candidate import Candidate
     from .overlay import OverlayMount
@@ -17,10 +17,11 @@ _MOST_LOWERS = 500
 class Step:
     """One overlay to mount: the entry, its layers as real paths, and the backends to try, in order.
 
-    `written` are upperdir and workdir as they were looked at, `read` the lower layers.
+    `written` are upperdir and workdir as they were looked at, `read` the lower layers. `writers` tells, once
+    somebody asked (prepare.rehearse), which of those others write to: path, by whom.
     """
 
-    __slots__ = ("candidates", "data", "lower", "mount", "read", "upper", "work", "written")
+    __slots__ = ("candidates", "data", "lower", "mount", "read", "upper", "work", "writers", "written")
 
     def __init__(self, mount: "OverlayMount", layers: "Sequence[Layer]") -> None:
         self.mount = mount
@@ -31,11 +32,17 @@ class Step:
         self.written = [layer for layer in layers if layer.role in ("upperdir", "workdir")]
         self.read = [layer for layer in layers if layer.role in ("lowerdir", "datadir")]
         self.candidates: list[Candidate] = []
+        self.writers: dict[str, str] = {}
 
     @property
     def needs_empty_lower(self) -> bool:
         """Whether the kernel wants a second lower: it takes no read-only overlay of a single layer."""
         return not self.upper and len(self.lower) == 1
+
+    @property
+    def has_index(self) -> bool:
+        """Whether the spec asks for an index, by which the kernel compares layers with earlier ones."""
+        return "on" in (self.mount.options.get("index"), self.mount.options.get("nfs_export"))
 
     @property
     def layers(self) -> "list[Layer]":
@@ -56,6 +63,15 @@ class Step:
         copy.upper, copy.work = upper, work
         del copy.lower[_MOST_LOWERS - 1 - len(copy.data) :]
         copy.lower.append(lowest)
+        return copy
+
+    def at(self, places: "Mapping[str, str]") -> "Step":
+        """Give this overlay with other paths to its layers, by the real ones; others stay."""
+        copy = Step(self.mount, self.read)
+        copy.written = self.written
+        copy.upper, copy.work = places.get(self.upper, ""), places.get(self.work, "")
+        copy.lower = [places.get(path, path) for path in self.lower]
+        copy.data = [places.get(path, path) for path in self.data]
         return copy
 
     def describe(self, by: "Candidate | None" = None) -> str:

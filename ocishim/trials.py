@@ -22,13 +22,14 @@ class Trials:
         self._stage = stage
         self._settings = settings
         self._tried: set[str] = set()
+        self._file = cache.path_in(settings.trial_cache)
+        self._noted: bytes | None = None
 
     def check(self, step: Step, by: "Candidate") -> None:
         """Make a trial of an overlay, unless one like it went well before. Raises ShimError if it fails."""
         server = self._server() if by.backend == "fuse" else ""
         key = cache.key(step, by, self._stage.here, server)
-        file = cache.path_in(self._settings.trial_cache)
-        if key and (key in self._tried or (file and cache.has(file, key))):
+        if key and (key in self._tried or self._went_well_before(key)):
             self._tried.add(key)
             return
         watch = kmsg.Watch()
@@ -45,8 +46,13 @@ class Trials:
             raise cause.of_trial(step, by.backend, failed, log, self._stage.here)
         if key:
             self._tried.add(key)
-            if file:
-                cache.note(file, key)
+            if self._file:
+                cache.note(self._file, key)
+
+    def _went_well_before(self, key: str) -> bool:
+        if self._noted is None:
+            self._noted = cache.read(self._file) if self._file else b""
+        return cache.has(self._noted, key)
 
     def _server(self) -> str:
         """Tell which fuse-overlayfs it is. Raises HostError if it is not there."""
@@ -57,12 +63,13 @@ class Trials:
         return f"{program} {found.st_dev}:{found.st_ino} {found.st_mtime_ns}"
 
     def clear(self) -> None:
-        """Remove the layer that trials by the kernel have used."""
-        lower = f"{self._stage.path}/lower"
-        if os.path.isdir(lower):
-            from .probe import rehearsal
+        """Remove the layers that trials by the kernel have used, and where clones of layers were attached."""
+        left = [name for name in os.listdir(self._stage.path) if name.startswith(("lower", "idmapped"))]
+        if left:
+            from .probe import room
 
-            rehearsal.remove(lower)
+            for name in left:
+                room.remove(f"{self._stage.path}/{name}")
 
     def _make(self, step: Step, by: "Candidate") -> "Failures":
         """Make a trial; give what failed in it. Raises ShimError if it could not be mounted or made."""
@@ -77,8 +84,10 @@ class Trials:
         try:
             # A FUSE server does not see the stage. For the kernel a layer in workdir could overlap others.
             lower = f"{self._stage.path}/lower" if by.backend == "kernel" else ""
+            if lower and step.mount.idmap:
+                lower += str(step.mount.index)  # its files belong to whom the mapping shows
             if lower and not os.path.isdir(lower):
-                rehearsal.lay(lower)
+                rehearsal.lay(lower, step.mount.idmap)
             # fuse-overlayfs cannot have an upper layer with a colon in its path: then only reading is tried.
             tried = Step(step.mount, step.read) if by.backend == "fuse" and ":" in step.work else step
             detach = namespaces.detach
@@ -89,9 +98,9 @@ class Trials:
             )
             return failed
         except OSError as e:
-            from . import cause
+            from . import untried
 
-            raise cause.of_scratch(step, e) from None
+            raise untried.of_scratch(step, e) from None
         except MountError as e:
             e.why = rehearsal.said_of(step, e.why)
             raise
@@ -101,12 +110,15 @@ class Trials:
 
     def _abandon(self, step: Step, target: str) -> None:
         """Unmount and remove what is left of a trial that did not end."""
-        from .probe import rehearsal
+        from .probe import room
 
         try:
             namespaces.detach(target)
-            if step.work:
-                scratch = f"{step.work}/{rehearsal.SCRATCH}"
-                patience.ask(lambda _: rehearsal.remove(scratch), 1.0)
-        except (OSError, HostError):
+        except OSError:  # it was not mounted yet
             pass
+        if step.work:
+            scratch = f"{step.work}/{room.SCRATCH}"
+            try:
+                patience.ask(lambda _: room.remove(scratch), 1.0)
+            except (OSError, HostError):
+                pass

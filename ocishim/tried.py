@@ -1,5 +1,7 @@
 """What attempts and trials of the facts mean, each as one line of a report. Pure."""
 
+from dataclasses import replace  # noqa: TID253 - nothing hot loads this
+
 from . import findings
 from .probe.facts import Attempt, Facts, Trial
 from .report import NO, OK, UNSURE, Line, no, unsure
@@ -67,3 +69,22 @@ def failed(facts: Facts, operations: "Mapping[str, str]") -> list[str]:
         for name, errno in operations.items()
         if errno and (name != "xattr" or facts.userns.tmpfs_xattr is not False)
     ]
+
+
+def may_mount(facts: Facts) -> bool:
+    """Tell whether ocishim mounts as it is: else it makes a user namespace first."""
+    return facts.process.uid == 0 and "CAP_SYS_ADMIN" in facts.process.capabilities
+
+
+def trial(facts: Facts, where: str, *, userxattr: bool = False) -> Trial:
+    """Find a trial, or one of which nothing is known."""
+    for each in facts.trials:
+        if (each.where, each.userxattr) == (where, userxattr):
+            return each
+    return Trial(where, userxattr, Attempt("unknown"), {})
+
+
+def no_right(facts: Facts, what: str) -> Line:
+    """Say that this process may not mount, and may make no user namespace to do it in."""
+    found = no(what, f"uid {facts.process.uid} has no CAP_SYS_ADMIN here", "OVL-KRN-15")
+    return replace(found, remedy="run ocishim as root") if facts.process.uid else found

@@ -3,8 +3,8 @@
 import os
 
 from . import refusal, watch
-from .errors import HostError, ShimError, SyscallError, words
-from .probe import holder, layer, rehearsal
+from .errors import HostError, ShimError, SpecError, SyscallError, words
+from .probe import busy, holder, layer, room
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,9 +22,10 @@ class Workdir:
     """
 
     def __init__(self, upper: "layer.Layer", path: str, locks: list[int]) -> None:
-        self.upper = upper.path
         self.path = path
         self.locks = locks
+        # What a user's other namespaces have cannot be seen from within one.
+        self._suspects = list(holder.search([upper])) if os.geteuid() else []
         try:
             self._watch = watch.begin()
         except SyscallError as e:
@@ -45,6 +46,12 @@ class Workdir:
                 _keep(path, begin, self._watch, [end, *locks])
         finally:
             os._exit(0)
+
+    def check_alone(self, scratch: str, where: str) -> None:
+        """Raise SpecError if another namespace of the user has upperdir; `scratch` is an empty directory."""
+        for found in self._suspects:
+            if busy.is_busy(found[0].path, scratch) is not False:
+                raise _in_use(found, where)
 
     def mounted_on(self, target: str) -> None:
         """Keep the directory until the overlay that is mounted there is gone. Raises SyscallError."""
@@ -78,10 +85,7 @@ def make(upper: "layer.Layer", where: str) -> Workdir:
 
 
 def _lock(upper: "layer.Layer", where: str) -> list[int]:
-    """Keep others out of an upperdir.
-
-    Who has it is looked for here: what a user's other namespaces have cannot be seen from within one.
-    """
+    """Keep others out of an upperdir. Raises SpecError if one has it."""
     import time
 
     begin = time.monotonic()
@@ -90,14 +94,19 @@ def _lock(upper: "layer.Layer", where: str) -> list[int]:
     while not found and holder.is_locked(upper) and waited < holder.PATIENCE:
         time.sleep(0.05)  # one that begins is seen in a moment, one that ends is gone in a moment
         waited = time.monotonic() - begin
-        found = holder.search([upper]) or (holder.server([upper]) if waited > holder.LINGER else None)
-    locks: list[int] = []
+        found = next(holder.search([upper]), None)
+        if not found and waited > holder.LINGER:
+            found = holder.server([upper])
     if not found:
         locks, taken, by = holder.lock([upper])
-        found = (taken, by) if taken else None if os.geteuid() == 0 else holder.search([upper])
-    if found:
-        raise refusal.of("OVL-OPT-13", where, role=found[0].role, path=found[0].path, other=found[1])
-    return locks
+        if not taken:
+            return locks
+        found = (taken, by)
+    raise _in_use(found, where)
+
+
+def _in_use(found: "tuple[layer.Layer, str]", where: str) -> SpecError:
+    return refusal.of("OVL-OPT-13", where, role=found[0].role, path=found[0].path, other=found[1])
 
 
 def _keep(path: str, begin: int, unmounted: int, held: list[int]) -> "NoReturn":
@@ -129,6 +138,6 @@ def _remove(path: str) -> None:
             pass
         os.close(work)
     try:
-        rehearsal.remove(path)
+        room.remove(path)
     except OSError:
         pass

@@ -20,7 +20,7 @@ from .errors import NotMadeError
 from .exercise import PSEUDO, Outcome, Task, run
 from .filesystems import FileSystems
 from .judgement import Answer
-from .ways import FUSE, KERNEL, Way
+from .ways import FUSE, KERNEL, Layers, Way
 
 _LIMIT = 40.0
 _CASE_LIMIT = 150.0
@@ -111,11 +111,10 @@ class Agent:
         answer = Answer(**(ask() if is_root else privilege.run(case.privilege, ask, _LIMIT + 10)))
         left = traces.changes(before, traces.inventory(looked_at))
         answer = dataclasses.replace(answer, left=(*answer.left, *left))
-        outcome, ways = None, {}
-        if answer.is_fine:
-            outcome = self._exercise(case, Way(answer.backend, tuple(answer.options)))
-            if case.backend not in ("", answer.backend):
-                outcome = Outcome("forced", "", f"not by {case.backend}")
+        outcome = self._outcome(case, answer)
+        if case.privilege == privilege.USERNS:
+            answer, outcome = self._ask_user(case, made.layers, answer, outcome)
+        ways: dict[str, Outcome] = {}
         if not case.refuse and not (outcome and outcome.is_fine):
             for way in _ways(case):
                 ways[str(way)] = self._exercise(case, way)
@@ -132,6 +131,31 @@ class Agent:
             "outcome": dataclasses.asdict(outcome) if outcome else None,
             "ways": {name: dataclasses.asdict(each) for name, each in ways.items()},
         }
+
+    def _outcome(self, case: Case, answer: Answer) -> Outcome | None:
+        """Do what ocishim said that it would, None where it refused."""
+        if not answer.is_fine:
+            return None
+        if case.backend not in ("", answer.backend):
+            return Outcome("forced", "", f"not by {case.backend}")
+        return self._exercise(case, Way(answer.backend, tuple(answer.options)))
+
+    def _ask_user(
+        self, case: Case, made: Layers, inside: Answer, outcome: Outcome | None
+    ) -> tuple[Answer, Outcome | None]:
+        """Ask as an ordinary user, for whom ocishim makes the namespace; the worse of both answers counts."""
+        bundle = str(self._directory("bundles", case.privilege))
+
+        def ask() -> dict[str, Any]:
+            return dataclasses.asdict(asking.plan(self._venv, bundle, made, case.options, case.forced))
+
+        answer = Answer(**privilege.run(privilege.USER, ask, _LIMIT + 10))
+        if (answer.status, answer.backend, answer.options) == (inside.status, inside.backend, inside.options):
+            return inside, outcome
+        other = self._outcome(case, answer)
+        is_inside_wrong = outcome is not None and not outcome.is_fine
+        is_worse = not is_inside_wrong and (other is None or not other.is_fine)
+        return (answer, other) if is_worse else (inside, outcome)
 
     def _exercise(self, case: Case, way: Way) -> Outcome:
         made = layers.make(case, self._systems)

@@ -103,7 +103,12 @@ def run(venv: str, words: list[str], place: pathlib.Path) -> tuple[int, str, str
 
 
 def _environment(place: pathlib.Path) -> dict[str, str]:
-    return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(place), "LANG": "C.UTF-8"}
+    return {
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": str(place),
+        "XDG_RUNTIME_DIR": str(place),
+        "LANG": "C.UTF-8",
+    }
 
 
 def _run_fork(venv: str, words: list[str], place: pathlib.Path) -> tuple[int, str, str]:

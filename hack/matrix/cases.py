@@ -116,8 +116,8 @@ SAMPLE = {
     "bookworm": ("tmpfs/tmpfs/userns", "ext4/ext4-nofiletype/root"),
     # The mount is read-only and says nothing; an option is dropped.
     "trixie": ("ext4/ext4/root/busy-work", "ext4/ext4/userns/index=on"),
-    # Deleted files come back.
-    "forky": ("ext4/ext4/userns", "ext4/ext4/root/lower-by-fuse-rootless"),
+    # Deleted files come back; what is made in workdir is the host's, who alone may open it.
+    "forky": ("ext4/ext4/userns", "ext4/ext4/root/lower-by-fuse-rootless", "ext4/hostfs/userns"),
 }
 
 

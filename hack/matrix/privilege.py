@@ -1,4 +1,4 @@
-"""As whom something is done: root, or root of an unprivileged user's namespace; each in a child process."""
+"""As whom something is done: root, a user, or root of a user's own namespace; each in a child process."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from typing import Any
 
 from . import calls
 
-ROOT, USERNS = "root", "userns"
+ROOT, USERNS, USER = "root", "userns", "user"
 #: The unprivileged user, as the initial user namespace knows it: nobody.
 NOBODY = 65534
 
@@ -77,12 +77,12 @@ def _child(privilege: str, function: Callable[[], Any], into: int) -> None:
 
 
 def enter(privilege: str) -> None:
-    """Take a mount namespace, and before it, for USERNS, a user namespace in which nobody is root."""
+    """Take a mount namespace, and before it, for USERNS, a user namespace in which nobody is root.
+
+    USER is nobody, without a user namespace.
+    """
     if privilege == USERNS:
-        os.setgroups([])
-        os.setresgid(NOBODY, NOBODY, NOBODY)
-        os.setresuid(NOBODY, NOBODY, NOBODY)
-        calls.be_dumpable()
+        _be_nobody()
         calls.unshare(calls.CLONE_NEWUSER | calls.CLONE_NEWNS)
         for file, text in (
             ("setgroups", "deny"),
@@ -94,4 +94,13 @@ def enter(privilege: str) -> None:
     else:
         calls.unshare(calls.CLONE_NEWNS)
     calls.mount("", "/", "", calls.MS_REC | calls.MS_PRIVATE)
+    if privilege == USER:
+        _be_nobody()
     os.umask(0o022)
+
+
+def _be_nobody() -> None:
+    os.setgroups([])
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+    calls.be_dumpable()

@@ -10,7 +10,7 @@ from typing import TextIO
 
 import click
 
-from .. import argv, container, diagnosis, redact, report, runtime, settings
+from .. import argv, container, diagnosis, prepare, redact, refusal, report, runtime, settings
 from ..doctor import judge
 from ..probe import host, survey
 from ..probe.facts import Facts, load
@@ -70,12 +70,13 @@ def doctor(
     if bundle and file:
         raise click.UsageError("a BUNDLE and --facts: the facts of a bundle are in the file; leave out one")
     facts = _read(file) if file else _look()
+    me = os.getuid()
     if bundle:
         facts = dataclasses.replace(facts, bundle=_look_at(bundle, name, mode or ""))
     if is_redacted:
-        facts = redact.facts(facts, redact.Placeholders(_secrets(facts)))
+        facts = redact.facts(facts, redact.Placeholders(_secrets(facts, me)))
     try:
-        found = _judge(facts)
+        found = report_on(facts)
     except (KeyError, OverflowError, ValueError) as e:
         if not file:
             raise
@@ -92,7 +93,8 @@ def doctor(
     return found.status
 
 
-def _judge(facts: Facts) -> report.Report:
+def report_on(facts: Facts) -> report.Report:
+    """Judge a host, and a bundle on it if the facts have one."""
     host_report = judge(facts)
     if not facts.bundle:
         return host_report
@@ -101,6 +103,9 @@ def _judge(facts: Facts) -> report.Report:
 
 
 def _look() -> Facts:
+    without = refusal.without_proc()
+    if without:
+        raise without
     environ = {os.fsencode(key): os.fsencode(value) for key, value in os.environ.items()}
     found = settings.load(environ)
     with terminal.progress() as show:
@@ -115,7 +120,9 @@ def _look_at(bundle: str, name: str, mode: str) -> BundleFacts:
     found, mounts = container.read(inv)
     with terminal.progress() as show:
         show(f"the bundle's {len(mounts)} overlays")
-        return survey.look(found, mounts, found_settings, mode or found_settings.overlay, low_level.kind)
+        namespace = prepare.enter(inv, low_level, found) if mounts else None
+        who = mode or found_settings.overlay
+        return survey.look(found, mounts, found_settings, who, low_level.kind, namespace)
 
 
 def _not_counted(host_report: report.Report) -> Iterator[report.Verdict]:
@@ -133,11 +140,11 @@ def _read(file: TextIO) -> Facts:
         ) from None
 
 
-def _secrets(facts: Facts) -> redact.Secrets:
+def _secrets(facts: Facts, me: int) -> redact.Secrets:
     """Name who is here, and the paths of the bundle; other paths the facts tell themselves."""
     users = {os.environ.get(name, "") for name in ("USER", "LOGNAME", "SUDO_USER")}
     homes = {os.environ.get("HOME", "").rstrip("/")} - {"", "/root"}
-    for uid in {os.getuid(), int(os.environ.get("SUDO_UID", "0") or 0)}:
+    for uid in {me, int(os.environ.get("SUDO_UID", "0") or 0)}:
         try:
             entry = pwd.getpwuid(uid)
         except KeyError:

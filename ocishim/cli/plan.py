@@ -50,14 +50,14 @@ def plan(bundle: str, name: str, mode: str | None, form: str) -> None:
     inv.words[inv.id_at] = bundle if "/" in bundle else f"./{bundle}"
     found, mounts = container.read(inv)
     namespace = prepare.enter(inv, low_level, found) if mounts else None
-    chosen = _decide(inv, low_level, found_settings, found, mounts, namespace)
+    chosen, edits = _decide(inv, low_level, found_settings, found, mounts, namespace)
     binds = [(step.mount, _target(step)) for step, _ in chosen]
-    new = rewrite.spec(found.text, binds, low_level.kind, namespace.edits if namespace else {})
+    new = rewrite.spec(found.text, binds, low_level.kind, edits)
     words = [low_level.path, *low_level.settings.args, *inv.words]
     if form == "json":
-        click.echo(json.dumps(_document(found, low_level, chosen, new, words), indent=2))
+        click.echo(json.dumps(_document(found, low_level, namespace, chosen, new, words), indent=2))
     else:
-        click.echo("\n".join(_text(found, low_level, chosen, new, words)))
+        click.echo("\n".join(_text(found, low_level, namespace, chosen, new, words)))
 
 
 def _decide(
@@ -67,15 +67,16 @@ def _decide(
     found: Bundle,
     mounts: list[OverlayMount],
     namespace: Namespace | None,
-) -> Chosen:
+) -> tuple[Chosen, dict[tuple[str | int, ...], object]]:
     if not mounts:
-        return []
+        return [], {}
     decided = prepare.decide(inv, low_level, found_settings, found, mounts, namespace)
     backends = prepare.rehearse(found_settings, decided)
-    return [
+    chosen = [
         (step, next(each for each in step.candidates if each.backend == backend))
         for step, backend in zip(decided.steps, backends, strict=True)
     ]
+    return chosen, decided.edits
 
 
 def _target(step: Step) -> str:
@@ -83,14 +84,29 @@ def _target(step: Step) -> str:
 
 
 def _document(
-    found: Bundle, low_level: runtime.LowLevelRuntime, chosen: Chosen, new: str, words: list[str]
+    found: Bundle,
+    low_level: runtime.LowLevelRuntime,
+    namespace: Namespace | None,
+    chosen: Chosen,
+    new: str,
+    words: list[str],
 ) -> dict[str, Any]:
     return {
         "bundle": found.directory,
         "runtime": {"path": low_level.path, "kind": low_level.kind},
+        "user_namespace": _user_namespace(namespace) if namespace else None,
         "mounts": [_mount(step, by) for step, by in chosen],
         "config": {"path": found.config, "diff": list(_diff(found.text, new))},
         "exec": words,
+    }
+
+
+def _user_namespace(namespace: Namespace) -> dict[str, Any]:
+    return {
+        "path": namespace.path,
+        "uids": [list(each) for each in namespace.uids],
+        "gids": [list(each) for each in namespace.gids],
+        "limits": namespace.limits,
     }
 
 
@@ -100,12 +116,25 @@ def _mount(step: Step, by: Candidate) -> dict[str, Any]:
         "destination": step.mount.destination,
         "read_only": step.mount.read_only,
         "layers": [{"role": role, "path": path} for role, path in _layers(step)],
+        "id_mappings": _mappings(step),
         "backend": by.backend,
         "candidates": [_candidate(each) for each in step.candidates],
         "options": {each.backend: each.words for each in step.candidates},
         "added": [{"option": option, "why": why} for option, why in by.added],
         "flags": step.mount.flags,
         "mounted_on": _target(step),
+        "writers": step.writers,
+    }
+
+
+def _mappings(step: Step) -> dict[str, list[dict[str, int]]] | None:
+    """Give how owners are shifted, in the words of the spec."""
+    idmap = step.mount.idmap
+    if not idmap:
+        return None
+    return {
+        kind: [{"containerID": disk, "hostID": shown, "size": size} for disk, shown, size in ranges]
+        for kind, ranges in (("uid", idmap.uid), ("gid", idmap.gid))
     }
 
 
@@ -132,10 +161,17 @@ def _layers(step: Step) -> Iterator[tuple[str, str]]:
 
 
 def _text(
-    found: Bundle, low_level: runtime.LowLevelRuntime, chosen: Chosen, new: str, words: list[str]
+    found: Bundle,
+    low_level: runtime.LowLevelRuntime,
+    namespace: Namespace | None,
+    chosen: Chosen,
+    new: str,
+    words: list[str],
 ) -> Iterator[str]:
     yield _line("bundle", found.directory)
     yield _line("runtime", f"{low_level.path} ({low_level.kind})")
+    for number, line in enumerate(namespace.describe() if namespace else ()):
+        yield _line("" if number else "user ns", line)
     if not chosen:
         yield _line("overlays", "none: the runtime gets the bundle as it is")
     for step, by in chosen:
@@ -159,7 +195,11 @@ def _stack(step: Step, by: Candidate) -> Iterator[str]:
     for role, path in _layers(step):
         yield _line("" if role == shown else role, path)
         shown = role
+    for number, line in enumerate(step.mount.idmap.describe() if step.mount.idmap else ()):
+        yield _line("" if number else "owners", line)
     yield _line("mounted", f"{_WHO[by.backend]}: {'; '.join(['a trial went well', *by.pro])}")
+    for con in by.con:
+        yield _line("but", con)
     why = dict(by.added)
     for number, word in enumerate([*by.words, *step.mount.flags]):
         reason = f"  ({why[word]})" if word in why else ""
@@ -171,6 +211,8 @@ def _stack(step: Step, by: Candidate) -> Iterator[str]:
             yield _line("not", f"{_WHO[other.backend]}: {said}{page}")
     if step.mount.read_only:
         yield _line("writes", "refused: read-only")
+    for path, who in step.writers.items():
+        yield _line("undefined", f"{who} writes to lowerdir={path} (OVL-LOW-13)")
 
 
 _WHO = {"kernel": "by the kernel", "fuse": "by fuse-overlayfs"}

@@ -8,8 +8,8 @@ with the connection.
 import os
 from errno import ECONNABORTED, ENOTCONN, EPERM
 
-from .. import linux
-from ..errors import MountError, SyscallError, words
+from .. import linux, patience
+from ..errors import HostError, MountError, SyscallError, words
 from ..namespaces import STAGE, detach
 from .kernel import MS_FLAGS
 
@@ -151,14 +151,16 @@ def _start(argv: list[str], inherited: list[int], errors: int, server: Server, c
     `covered` is where the mount is if the server stays with what the private namespace has, else "".
     Gives its process group.
     """
-    child = os.fork()
+    child = patience.fork()
     if child:
         os.waitpid(child, 0)
         return child
     try:
         os.setsid()
-        if os.fork() == 0:
+        if patience.fork() == 0:
             _become_server(argv, inherited, errors, server, covered)
+    except HostError as e:
+        os.write(errors, str(e).encode(errors="replace"))
     finally:
         os._exit(0)
 
@@ -222,7 +224,12 @@ def _ask(target: str, group: int) -> str:
     import select
 
     done, done_in = os.pipe2(os.O_CLOEXEC)
-    child = os.fork()
+    try:
+        child = patience.fork()
+    except HostError:
+        _kill(group)
+        detach(target)
+        raise
     if child == 0:
         status = 255
         try:

@@ -6,15 +6,17 @@ from errno import EBADF, EINVAL, ENOSYS, EOPNOTSUPP, EPERM
 from .. import linux
 from ..errors import MountError, SyscallError
 from ..options import SUPERBLOCK_FLAGS, escape
+from ..probe.same import check_same
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..candidate import Candidate
+    from ..probe.layer import Layer
     from ..step import Step
 
-    SetLayer = Callable[[int, str, str], None]
+    SetLayer = Callable[[int, str, str, Layer | None], None]
 
 #: mount(2) cuts its data here without a word: a page less the NUL.
 LONGEST_DATA = 4095
@@ -101,19 +103,20 @@ class _NotThisWayError(Exception):
 
 
 def _configure(step: "Step", by: "Candidate", lower: list[str], context: int, set_layer: "SetLayer") -> None:
+    looked = {layer.path: layer for layer in step.layers}
     try:
-        set_layer(context, "lowerdir+", lower[0])
+        set_layer(context, "lowerdir+", lower[0], looked.get(lower[0]))
     except SyscallError as e:
         if e.errno in (EINVAL, EBADF, EOPNOTSUPP):  # the last one before 6.5
             raise _NotThisWayError from None
         raise
     for path in lower[1:]:
-        set_layer(context, "lowerdir+", path)
+        set_layer(context, "lowerdir+", path, looked.get(path))
     for path in step.data:
-        set_layer(context, "datadir+", path)
+        set_layer(context, "datadir+", path, looked.get(path))
     if step.upper:
-        set_layer(context, "upperdir", step.upper)
-        set_layer(context, "workdir", step.work)
+        set_layer(context, "upperdir", step.upper, looked.get(step.upper))
+        set_layer(context, "workdir", step.work, looked.get(step.work))
     linux.fsconfig_string(context, "source", step.mount.source)
     for name, value in (*by.options.items(), *step.mount.lsm.items()):
         if value:
@@ -137,15 +140,17 @@ def _attach(step: "Step", context: int, target: str) -> None:
         os.close(mounted)
 
 
-def _layer_by_fd(context: int, key: str, path: str) -> None:
+def _layer_by_fd(context: int, key: str, path: str, looked: "Layer | None") -> None:
     file = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        if looked:
+            check_same(looked, os.fstat(file))
         linux.fsconfig_fd(context, key, file)
     finally:
         os.close(file)
 
 
-def _layer_by_string(context: int, key: str, path: str) -> None:
+def _layer_by_string(context: int, key: str, path: str, _: "Layer | None") -> None:
     # upperdir and workdir are unescaped here (ovl_mount_dir); lowerdir+ is taken as it is.
     value = path if key[-1] == "+" else path.replace("\\", "\\\\")
     if len(os.fsencode(value)) > LONGEST_STRING:

@@ -95,10 +95,10 @@ _ATTEMPTS: "dict[str, Callable[[str], None]]" = {
 
 def file_handles(path: str) -> str:
     """Ask for a file handle (name_to_handle_at(2)): errno by name, "" where there are some."""
-    handle = ctypes.create_string_buffer((128).to_bytes(4, linux.ORDER), 8 + 128)
-    mount = ctypes.c_int()
-    if _libc.name_to_handle_at(_AT_FDCWD, os.fsencode(path), handle, ctypes.byref(mount), 0):
-        return errno_name(SyscallError(ctypes.get_errno(), "name_to_handle_at"))
+    try:
+        linux.name_to_handle(path)
+    except SyscallError as e:
+        return errno_name(e)
     return ""
 
 

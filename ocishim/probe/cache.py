@@ -7,7 +7,7 @@ old or broken file does nothing but cost a trial.
 
 import os
 
-from .. import __version__, filesystems
+from .. import __version__, filesystems, initial
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,50 +23,61 @@ def key(step: "Step", by: "Candidate", here: "Here", server: str = "") -> str:
 
     `server` tells which fuse-overlayfs it is.
 
-    That is so where the kernel does not identify mounts, where a server decides, and with index=on, which
-    compares directories. In a user namespace the owners of the very directories decide, too.
+    That is so where the kernel does not identify mounts, or the boot, where a server decides, and with
+    index=on, which compares directories. In a user namespace, or with an id mapping, the owners of the very
+    directories decide, too.
     """
     layers = [layer for layer in step.layers if layer.role != "upperdir"]
     if any(not layer.identity or layer.magic in filesystems.REMOTE for layer in layers):
         return ""
     if "on" in (by.options.get("index"), by.options.get("nfs_export")):
         return ""
+    owners_decide = not here.is_initial or step.mount.idmap
     lowers = dict.fromkeys(
-        layer.identity if here.is_initial else f"{layer.identity} {layer.inode}"
+        f"{layer.identity} {layer.inode}" if owners_decide else layer.identity
         for layer in layers
         if layer.role != "workdir"
     )
     upper = "".join(layer.identity for layer in layers if layer.role == "workdir")
+    boot = _boot()
+    if not boot:
+        return ""
     uname = os.uname()
-    parts = [__version__, uname.release, uname.version, _boot(), _user_namespace(here), here.rights]
+    parts = [__version__, uname.release, uname.version, boot, _user_namespace(here), here.rights]
     parts += [by.backend, server, *by.words]
     flags = [*step.mount.flags, *step.mount.lsm, str(len(step.lower) > 1), str(len(step.data) > 0)]
+    flags += step.mount.idmap.texts if step.mount.idmap else ()
     return "|".join([*parts, *flags, upper, *lowers]).replace("\n", " ")
 
 
 def path_in(directory: str | None) -> str:
     """Give the file, "" for none; `directory` is that of the settings, None for the usual one."""
     if directory is None:
-        run = os.environ.get("XDG_RUNTIME_DIR") if os.geteuid() else None
+        is_root = os.geteuid() == 0 and initial.is_here()
+        run = None if is_root else os.environ.get("XDG_RUNTIME_DIR")
         directory = f"{run or '/run'}/ocishim"
     return f"{directory}/trials" if directory else ""
 
 
-def has(path: str, text: str) -> bool:
-    """Tell whether a trial with this key went well."""
+def read(path: str) -> bytes:
+    """Read what `has` looks into; nothing of a file that is not ours alone."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
-        return False
+        return b""
     try:
-        found = os.fstat(file)
-        if found.st_uid != os.geteuid() or found.st_mode & 0o22:
-            return False
-        return f"\n{text}\n".encode("utf-8", "surrogateescape") in b"\n" + os.read(file, _LARGEST)
+        if not _is_ours(os.fstat(file)):
+            return b""
+        return b"\n" + os.read(file, _LARGEST)
     except OSError:
-        return False
+        return b""
     finally:
         os.close(file)
+
+
+def has(noted: bytes, text: str) -> bool:
+    """Tell whether a trial with this key went well."""
+    return f"\n{text}\n".encode("utf-8", "surrogateescape") in noted
 
 
 def note(path: str, text: str) -> None:
@@ -81,13 +92,21 @@ def note(path: str, text: str) -> None:
     except OSError:
         return
     try:
-        if os.fstat(file).st_size + len(text) >= _LARGEST:
+        found = os.fstat(file)
+        if not _is_ours(found):
+            return
+        if found.st_size + len(text) >= _LARGEST:
             os.ftruncate(file, 0)
         os.write(file, f"{text}\n".encode("utf-8", "surrogateescape"))
     except OSError:
         pass
     finally:
         os.close(file)
+
+
+def _is_ours(found: os.stat_result) -> bool:
+    """Tell whether nobody else can have written this file, nor have given it this name."""
+    return found.st_uid == os.geteuid() and found.st_mode & 0o22 == 0 and found.st_nlink == 1
 
 
 def _user_namespace(here: "Here") -> str:

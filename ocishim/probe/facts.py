@@ -23,11 +23,12 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """What runs, and whether it has fsopen(2) for overlays."""
+    """What runs, and whether it has fsopen(2) for overlays; `is_gvisor` tells that it is gVisor's sentry."""
 
     release: str
     machine: str
     new_mount_api: Attempt
+    is_gvisor: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,8 @@ class Trial:
 class UserNamespaces:
     """Whether this is the initial one, told in three ways, and whether an ordinary user may make another.
 
-    `by_xattr` and `tmpfs_xattr` (user.* on tmpfs) are None where they could not be tried.
+    `by_xattr` and `tmpfs_xattr` (user.* on tmpfs) are None where they could not be tried. `subids` counts the
+    subordinate ids of the user that `tried_as` names, `without` says why there are none; of root neither.
     """
 
     by_inode: bool
@@ -83,6 +85,8 @@ class UserNamespaces:
     tried_as: int
     make: Attempt
     tmpfs_xattr: bool | None
+    subids: int = 0
+    without: str = ""
 
 
 @dataclass(frozen=True, slots=True)

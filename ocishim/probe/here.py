@@ -2,8 +2,8 @@
 
 import os
 
-#: PROC_USER_INIT_INO (include/linux/proc_ns.h): the inode of the initial user namespace.
-INITIAL = 0xEFFFFFFD
+from .. import initial
+
 #: CAP_SYS_ADMIN's bit in CapEff.
 _SYS_ADMIN = 1 << 21
 _PARAMETERS = "/sys/module/overlay/parameters"
@@ -32,12 +32,8 @@ def may_mount() -> bool:
 
 
 def look() -> Here:
-    """Look. uid_map would not do: a full identity map can be written in a nested namespace, too."""
-    try:
-        is_initial = os.stat("/proc/self/ns/user").st_ino == INITIAL
-    except OSError:  # a kernel without user namespaces
-        is_initial = True
-    return Here(is_initial, defaults(), _rights())
+    """Look."""
+    return Here(initial.is_here(), defaults(), _rights())
 
 
 def _rights() -> str:

@@ -13,6 +13,11 @@ from ..argv import parse as parse_argv
 from ..mountinfo import parse
 from ..settings import KINDS
 from .layer import Layer
+from .same import reopen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: How long to wait for another ocishim that is mounting the same directory right now, in seconds.
 PATIENCE = 10.0
@@ -32,7 +37,7 @@ def lock(layers: list[Layer]) -> tuple[list[int], Layer | None, str]:
     begin = time.monotonic()
     files: list[int] = []
     for layer in sorted(layers, key=_key):
-        files.append(os.open(layer.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        files.append(reopen(layer, os.O_RDONLY))
         # A FUSE server holds the lock for good, an ocishim that mounts for a moment.
         while not _flock(files[-1]):
             waited = time.monotonic() - begin
@@ -54,30 +59,36 @@ def is_locked(layer: Layer) -> bool:
         os.close(file)
 
 
-def search(layers: list[Layer]) -> tuple[Layer, str] | None:
-    """Find a mount namespace whose overlays name one of these upper or work directories; name the container.
+def search(layers: list[Layer]) -> "Iterator[tuple[Layer, str]]":
+    """Find mount namespaces whose overlays write to one of these directories; name the container.
 
     A path that a namespace shows is looked up in this one: an unprivileged user can show any path, so a
-    finding is a question for the kernel (busy.is_busy).
+    finding is a question for the kernel (busy.is_busy). A relative one of another namespace names nobody, so
+    it comes last.
     """
     wanted = {_key(layer): layer for layer in layers}
     seen = set()
+    nameless = []
     for pid in _pids():
         try:
             namespace = os.readlink(f"/proc/{pid}/ns/mnt")
             if namespace in seen:
                 continue
             seen.add(namespace)
-            found, on = _in_mounts(_read(f"/proc/{pid}/mountinfo"), wanted)
-            if found:
-                return found, f"the overlay on {on}" if pid == str(os.getpid()) else container_of(pid)
+            for found, on, path in _in_mounts(_read(f"/proc/{pid}/mountinfo"), wanted):
+                if pid == str(os.getpid()):
+                    yield found, f"the overlay on {on}"
+                elif path[:1] == "/":
+                    yield found, container_of(pid)
+                else:
+                    nameless.append((found, "another overlay"))
         except OSError:  # it ended, or it is not ours to look at
             continue
-    return None
+    yield from nameless
 
 
 def server(layers: list[Layer]) -> tuple[Layer, str] | None:
-    """Find the FUSE server that has one of these directories."""
+    """Find the FUSE server that writes to one of these directories."""
     wanted = {_key(layer): layer for layer in layers}
     for pid in _pids():
         try:
@@ -141,19 +152,29 @@ def _served(words: list[str]) -> str:
     return ""
 
 
-def _in_mounts(text: str, wanted: dict[tuple[int, int], Layer]) -> tuple[Layer | None, str]:
-    """Find an overlay that has one of these directories; tell also where it is mounted."""
+def _in_mounts(text: str, wanted: dict[tuple[int, int], Layer]) -> "Iterator[tuple[Layer, str, str]]":
+    """Find overlays that have one of these directories; tell where they are mounted, and by which path."""
     if " - overlay " not in text:
-        return None, ""
+        return
     # Only the lines that matter are taken apart: a namespace may have a hundred thousand.
     lines = [line for line in text.split("\n") if " - overlay " in line]
     for mount in parse("\n".join(lines)):
         if mount.fstype == "overlay":
             for role in ("upperdir", "workdir"):
-                path = mount.super_option(role)
-                if path and path[0] == "/" and (found := wanted.get(_identity(path))):
-                    return found, mount.mount_point
-    return None, ""
+                path = _real(mount.super_option(role))
+                if path and (found := wanted.get(_identity(path))):
+                    yield found, mount.mount_point, path
+
+
+def _real(path: str | None) -> str | None:
+    """Give the path that an idmapped clone in another ocishim's stage was made of (idmapped.Clones).
+
+    None for a descriptor, which is not ours.
+    """
+    if not path or path.startswith("/proc/self/"):
+        return None
+    _, is_clone, behind = path.partition("/stage/idmapped/")
+    return f"/{behind.partition('/')[2]}" if is_clone else path
 
 
 def _in_server(pid: str, wanted: dict[tuple[int, int], Layer]) -> Layer | None:

@@ -3,10 +3,11 @@
 import os
 from dataclasses import replace  # noqa: TID253 - nothing hot loads this
 
-from .. import __version__, runtime
+from .. import __version__, initial, runtime
 from ..drivers.fuse import find
 from ..errors import HostError, ShimError
-from . import programs
+from ..idmap import User
+from . import kmsg, programs, subordinate
 from .facts import Facts, Fuse, Kernel, Overlay, Process, Runtime, UserNamespaces, errno_name
 
 TYPE_CHECKING = False
@@ -26,8 +27,6 @@ SYSCTLS = (
     "user.max_user_namespaces",
     "kernel.apparmor_restrict_unprivileged_userns",
 )
-#: PROC_USER_INIT_INO (include/linux/proc_ns.h): the inode of the initial user namespace.
-_INITIAL = 0xEFFFFFFD
 #: Modes of seccomp(2), by the number that /proc/self/status gives.
 SECCOMP = ("off", "strict", "filter")
 
@@ -56,10 +55,11 @@ def look(
     said = programs.ask([*([(program, "--version")] if program else []), *asked])
     by_uid_map = _read("/proc/self/uid_map").split() == ["0", "0", "4294967295"]
     tried = trial.run(is_initial=by_uid_map, program=program, show=show)
+    user = subordinate.look() if os.geteuid() else User(0, 0)
     uname = os.uname()
     return Facts(
         __version__,
-        Kernel(uname.release, uname.machine, tried.new_mount_api),
+        Kernel(uname.release, uname.machine, tried.new_mount_api, kmsg.is_gvisor()),
         _process(),
         Overlay(
             "overlay" in filesystems,
@@ -71,13 +71,15 @@ def look(
         ),
         tried.trials,
         UserNamespaces(
-            os.path.exists("/proc/self/ns/user") and os.stat("/proc/self/ns/user").st_ino == _INITIAL,
+            os.path.exists("/proc/self/ns/user") and initial.is_here(),
             by_uid_map,
             tried.trusted_xattr,
             {name: int(value) for name in SYSCTLS if (value := _sysctl(name))},
             tried.tried_as,
             tried.make,
             tried.user_xattr,
+            sum(count for _, count in user.subuids),
+            user.without,
         ),
         Fuse(
             "fuse" in filesystems,

@@ -2,8 +2,10 @@
 
 import os
 
+#: SYSLOG_ACTION_READ_ALL
+_READ_ALL = 3
 #: Whose lines tell of a failed mount.
-_ABOUT = ("overlayfs: ", "overlay: ", "fuse: ")
+_ABOUT = ("overlayfs: ", "overlay: ", "fuse: ", "SELinux: ")
 
 
 def mark(text: str) -> None:
@@ -20,6 +22,15 @@ def mark(text: str) -> None:
         os.close(file)
 
 
+def is_gvisor() -> bool:
+    """Tell whether this kernel is gVisor's sentry, which says so in the first line of its log (syslog(2))."""
+    import ctypes
+
+    text = ctypes.create_string_buffer(1 << 16)
+    length = ctypes.CDLL(None).klogctl(_READ_ALL, text, len(text))
+    return length > 0 and b"] Starting gVisor" in text.raw[:length].partition(b"\n")[0]
+
+
 class Watch:
     """The kernel's log from now on. Where it may not be read (dmesg_restrict), it stays silent."""
 
@@ -27,20 +38,26 @@ class Watch:
 
     def __init__(self) -> None:
         self._file = -1
-        self._lines: dict[str, None] = {}
+        self._lines: list[str] = []
         try:
             self._file = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             os.lseek(self._file, 0, os.SEEK_END)
         except OSError:
             pass
 
-    def said(self) -> str:
-        """Give what overlayfs and FUSE have logged since the start, without repetition, in one line.
+    def said(self, since: int = 0) -> str:
+        """Give what overlayfs, FUSE and SELinux have logged since the start, without repetition, in one line.
 
-        The log is the whole machine's: lines of another mount at the same moment are in it too.
+        `since` is what `now` gave. The log is the whole machine's: lines of another mount at the same moment
+        are in it too.
         """
         self.new()
-        return ", ".join(self._lines)
+        return ", ".join(dict.fromkeys(self._lines[since:]))
+
+    def now(self) -> int:
+        """Give this moment, for `said`: much cheaper than another Watch."""
+        self.new()
+        return len(self._lines)
 
     def new(self) -> str:
         """Give what they have logged since this was asked last."""
@@ -56,5 +73,5 @@ class Watch:
                 break
             text = record.partition(";")[2].partition("\n")[0]
             lines += [text.removeprefix(about).rstrip(".") for about in _ABOUT if text.startswith(about)]
-        self._lines.update(dict.fromkeys(lines))
+        self._lines += lines
         return ", ".join(lines)

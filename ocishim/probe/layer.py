@@ -20,12 +20,14 @@ class Layer:
     kernel cannot tell (before 6.8). `read_only` tells whether writes must fail, `has_acl` whether there are
     POSIX ACLs, `is_marked`, of workdir, whether an overlay with volatile was made of it. `errno` is 0, or why
     it could not be opened; then the rest is unknown. `is_stuck`, of workdir, tells that the kernel could not
-    empty it, `is_fixed`, of both, that chattr keeps it as it is.
+    empty it, `is_fixed`, of both, that chattr keeps it as it is. `may_write` tells, of upperdir, whether this
+    process may, and `unmapped` names something in a lower layer whose owner has no id in this user namespace.
+    `uid` and `gid` own it; `idmap_errno` is why it cannot be idmapped, 0 where it can or nobody wants that.
     """
 
     __slots__ = (
-        "device", "errno", "has_acl", "identity", "inode", "is_fixed", "is_marked", "is_stuck", "magic",
-        "mount", "path", "read_only", "role", "written",
+        "device", "errno", "gid", "has_acl", "identity", "idmap_errno", "inode", "is_fixed", "is_marked",
+        "is_stuck", "magic", "may_write", "mount", "path", "read_only", "role", "uid", "unmapped", "written",
     )  # fmt: skip
 
     def __init__(
@@ -44,6 +46,11 @@ class Layer:
         has_acl: bool = True,
         is_stuck: bool = False,
         is_fixed: bool = False,
+        may_write: bool = True,
+        unmapped: str = "",
+        uid: int = 0,
+        gid: int = 0,
+        idmap_errno: int = 0,
     ) -> None:
         self.role = role
         self.written = written
@@ -59,13 +66,18 @@ class Layer:
         self.has_acl = has_acl
         self.is_stuck = is_stuck
         self.is_fixed = is_fixed
+        self.may_write = may_write
+        self.unmapped = unmapped
+        self.uid = uid
+        self.gid = gid
+        self.idmap_errno = idmap_errno
 
     def fields(self) -> tuple[str | int | bool, ...]:
         """Give what makes it, for the way through a pipe."""
         return (
             self.role, self.written, self.path, self.device, self.inode, self.mount, self.errno,
             self.read_only, self.is_marked, self.magic, self.identity, self.has_acl, self.is_stuck,
-            self.is_fixed,
+            self.is_fixed, self.may_write, self.unmapped, self.uid, self.gid, self.idmap_errno,
         )  # fmt: skip
 
 
@@ -78,35 +90,54 @@ def named(mount: "OverlayMount") -> list[tuple[str, str]]:
     return layers
 
 
-def look(role: str, written: str, bundle: str) -> Layer:
-    """Look at one layer; a relative path begins at the bundle."""
+def look(role: str, written: str, bundle: str, is_initial: bool = True) -> Layer:
+    """Look at one layer; relative paths begin at the bundle. `is_initial`: in the initial user namespace."""
     path = os.path.join(bundle, written)
     try:
         file = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as e:
         return Layer(role, written, path, errno=e.errno or 0, magic=_magic_of_closed(path))
     try:
-        found = os.fstat(file)
-        writable = role in ("upperdir", "workdir")
-        mount, identity = _mount(file)
-        return Layer(
-            role,
-            written,
-            os.readlink(f"/proc/self/fd/{file}"),
-            found.st_dev,
-            found.st_ino,
-            mount,
-            0,
-            writable and os.fstatvfs(file).f_flag & os.ST_RDONLY != 0,
-            role == "workdir" and _exists("work/incompat/volatile", file),
-            linux.fs_type(file),
-            identity,
-            _has_acl(file),
-            role == "workdir" and _is_stuck(f"/proc/self/fd/{file}/work"),
-            writable and _is_fixed(file),
-        )
+        return _look(role, written, file, is_initial)
+    except OSError as e:
+        if e.filename:  # not of the layer: /proc is missing
+            raise
+        return Layer(role, written, path, errno=e.errno or 0)
     finally:
         os.close(file)
+
+
+def _look(role: str, written: str, file: int, is_initial: bool) -> Layer:
+    found = os.fstat(file)
+    path = os.readlink(f"/proc/self/fd/{file}")
+    writable = role in ("upperdir", "workdir")
+    mount, identity, magic, read_only = _mount(file)
+    return Layer(
+        role,
+        written,
+        path,
+        found.st_dev,
+        found.st_ino,
+        mount,
+        0,
+        writable and read_only,
+        role == "workdir" and _exists("work/incompat/volatile", file),
+        magic,
+        identity,
+        _has_acl(file),
+        role == "workdir" and _is_stuck(f"/proc/self/fd/{file}/work"),
+        writable and _is_fixed(file),
+        role != "upperdir" or os.access(f"/proc/self/fd/{file}", os.W_OK | os.X_OK),
+        "" if is_initial or writable else _unmapped(path),
+        found.st_uid,
+        found.st_gid,
+    )
+
+
+def _unmapped(path: str) -> str:
+    from . import owners
+
+    return owners.unmapped(path)
 
 
 #: So many entries of workdir/work are looked at.
@@ -175,21 +206,28 @@ def _has_acl(file: int) -> bool:
     return True
 
 
-def _mount(file: int) -> tuple[int, str]:
+def _mount(file: int) -> tuple[int, str, int, bool]:
+    """Give a directory's mount: its id, its identity, the kind of file system, whether it is read-only."""
     try:
         mount = linux.mount_id(file)
-        if mount not in _identities:
-            _identities[mount] = linux.statmount(mount).hex()
-        return mount, _identities[mount]
+        if mount not in _mounts:
+            # Most of it is zeros, and it is written down: a run of them becomes a character that hex has not.
+            identity = linux.statmount(mount).hex().replace("0" * 16, "-")
+            _mounts[mount] = (mount, identity, *_file_system(file))
+        return _mounts[mount]
     except OSError:  # before 6.8, or a seccomp filter
-        return _old_mount_id(file), ""
+        return (old_mount_id(file), "", *_file_system(file))
 
 
-#: By mount: many layers lie on few.
-_identities: dict[int, str] = {}
+#: By id: many layers lie on few mounts.
+_mounts: dict[int, tuple[int, str, int, bool]] = {}
 
 
-def _old_mount_id(file: int) -> int:
+def _file_system(file: int) -> tuple[int, bool]:
+    return linux.fs_type(file), os.fstatvfs(file).f_flag & os.ST_RDONLY != 0
+
+
+def old_mount_id(file: int) -> int:
     info = os.open(f"/proc/self/fdinfo/{file}", os.O_RDONLY | os.O_CLOEXEC)
     try:
         for line in os.read(info, 4096).split(b"\n"):

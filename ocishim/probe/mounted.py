@@ -5,7 +5,6 @@ from errno import EACCES
 
 from .. import filesystems
 from ..errors import words
-from ..mountinfo import parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,6 +64,8 @@ def _dropped(step: "Step", target: str) -> tuple[str, str, str]:
     asked = {name: value for name, value in step.mount.options.items() if value in _DROPPED.get(name, ())}
     if not asked:
         return "", "", ""
+    from ..mountinfo import parse
+
     with open("/proc/self/mountinfo", "rb") as file:
         text = file.read().decode("utf-8", "surrogateescape")
     [mount] = [mount for mount in parse(text) if mount.mount_point == target]

@@ -14,7 +14,10 @@ class LayerFacts:
     mount and `super_options` those of the file system. `free` is in bytes, -1 where there is no limit, and
     `free_inodes` likewise. `abilities` are tried in workdir: errno by name, empty for what works. `submounts`
     are mount points inside, `owner` is the uid of its root, `marks` tell what other overlays left in it:
-    `name in path`.
+    `name in path`. `device` is the file system's as mountinfo has it, `uuid` its UUID, "" where the kernel
+    does not tell. `label` is SELinux' of the root. Of a lower layer `written_by` names another overlay's
+    user, and `hard_links` are the files with several names in it, as far as was looked. `idmap` is the errno
+    of idmapping it, empty if that works or the spec does not ask for it.
     """
 
     role: str
@@ -38,6 +41,12 @@ class LayerFacts:
     submounts: tuple[str, ...]
     marks: tuple[str, ...]
     abilities: dict[str, str]
+    device: str = ""
+    uuid: str = ""
+    label: str = ""
+    written_by: str = ""
+    hard_links: int = 0
+    idmap: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +65,8 @@ class CandidateFacts:
 class MountFacts:
     """One overlay: `refused`, if it is, in the words of `ocishim run`, else the `backend`.
 
-    `all_seen` tells whether the search for marks saw every entry that matters.
+    `all_seen` tells whether the search for marks saw every entry that matters, `context` is the label that
+    SELinux gives all its files, `flags` are the mount's that are set.
     """
 
     where: str
@@ -69,13 +79,17 @@ class MountFacts:
     remedy: str
     page: str
     all_seen: bool
+    context: str = ""
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class BundleFacts:
     """The overlays of a bundle. `refused` is what stops it besides a single overlay.
 
-    `zfs` is the version of the module, "" without; `is_initial` tells the initial user namespace.
+    `zfs` is the version of the module, "" without; `is_initial` tells the initial user namespace, `namespace`
+    says which one ocishim makes or joins for it, in lines for people. `selinux` is the label of the
+    container's processes, "" where SELinux does not enforce or the spec has none.
     """
 
     path: str
@@ -86,3 +100,5 @@ class BundleFacts:
     refused: str
     remedy: str
     page: str
+    namespace: tuple[str, ...] = ()
+    selinux: str = ""

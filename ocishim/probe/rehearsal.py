@@ -1,34 +1,24 @@
 """The trial of an overlay: its real lower layers under a scratch upper one, worked on, and removed again.
 
-The scratch directories are made inside workdir, so that they lie on the upper layer's file system and mount.
+room.py makes the scratch directory inside workdir.
 """
 
-import fcntl
 import os
-from errno import EPERM
 
-from .. import filesystems
+from ..actor import Actor
 from ..errors import ShimError
 from ..step import Step
 from . import operations, sample
+from .room import SCRATCH, in_scratch, remove
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TypeVar
 
     from ..patience import Tell
-    from .layer import Layer
-
-    T = TypeVar("T")
+    from ..shift import IdMap
 
     Failures = list[tuple[str, int, str]]
-
-#: Inside workdir. An ocishim that was killed may leave it; the next removes it.
-SCRATCH = ".ocishim-trial"
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-#: What root makes there may be another user's.
-_GIVES_AWAY = (filesystems.HOSTFS, *filesystems.REMOTE, *filesystems.WITHOUT_XATTRS)
 
 
 def run(
@@ -43,7 +33,8 @@ def run(
 
     `attach` mounts a step on `target`, with volatile if that is true, and raises ShimError; `detach` unmounts
     it. `lower` is a layer made by `lay`, "" to make it beside the scratch upper layer. Needs the locks of
-    upperdir and workdir. Raises OSError where no scratch directory can be made.
+    upperdir and workdir. Raises OSError where no scratch directory can be made, MountError where an index
+    belongs to another upper layer.
     """
     where = step.mount.where
     if not step.upper:
@@ -54,33 +45,13 @@ def run(
         finally:
             detach(target)
     tell(f"{where}: workdir={step.work}")
+    if step.has_index:
+        from . import index
+
+        index.check(step)
     return in_scratch(
         step.written[-1], lambda scratch: _in_room(step, attach, detach, target, lower, scratch, tell)
     )
-
-
-def in_scratch(work: "Layer", act: "Callable[[str], T]", is_locked: bool = True) -> "T":
-    """Call `act` with a path to a new directory inside workdir, which is removed again.
-
-    The path is a descriptor's: whoever owns workdir may rename the directory, and put a link in its place.
-    `is_locked` tells that the caller has locked workdir. Raises OSError where it cannot be made, or where
-    somebody else has the lock.
-    """
-    parent = os.open(work.path, _DIRECTORY)
-    before = os.fstat(parent)
-    try:
-        if not is_locked:
-            fcntl.flock(parent, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        room = _make(parent, work.magic in _GIVES_AWAY)
-        try:
-            return act(f"/proc/self/fd/{room}")
-        finally:
-            _empty(room)
-            os.close(room)
-            _drop(SCRATCH, parent)
-    finally:
-        _restore_times(parent, before)
-        os.close(parent)
 
 
 def _in_room(
@@ -93,31 +64,39 @@ def _in_room(
     tell: "Tell",
 ) -> "Failures":
     """Make the trial in a scratch directory."""
-    os.mkdir(f"{scratch}/upper")
-    os.mkdir(f"{scratch}/work")
+    copy = step.scratch(f"{scratch}/upper", f"{scratch}/work", lower or f"{scratch}/lower")
+    _make_layers(copy)
     if not lower:
         lower = f"{scratch}/lower"
         lay(lower)
     tell(f"{step.mount.where}: mount")
     # First with volatile: without, the unmount waits for all that the disk has to write.
-    copy = step.scratch(f"{scratch}/upper", f"{scratch}/work", lower)
     _copy_origin(step, copy)
     try:
         attach(copy, True)
     except ShimError:
         for directory in (copy.upper, copy.work):
             remove(directory)
-            os.mkdir(directory)
+        _make_layers(copy)
         _copy_origin(step, copy)
         attach(copy, False)
     try:
         failed = _read(step, target, tell)
         if not step.mount.read_only:
             [name] = os.listdir(lower)
-            failed += _work(step, target, f"{target}/{name}", scratch, tell)
+            with Actor(step.mount.idmap):
+                failed += _work(step, target, f"{target}/{name}", scratch, tell)
         return failed
     finally:
         detach(target)
+
+
+def _make_layers(copy: Step) -> None:
+    """Make the scratch upper and work directories; on disk they belong to whom the mapping shows as us."""
+    for directory in (copy.upper, copy.work):
+        os.mkdir(directory)
+        if copy.mount.idmap:
+            os.chown(directory, *copy.mount.idmap.stored(os.geteuid(), os.getegid()))
 
 
 def said_of(step: Step, text: str) -> str:
@@ -130,17 +109,14 @@ def said_of(step: Step, text: str) -> str:
     return text
 
 
-def _restore_times(work: int, before: os.stat_result) -> None:
-    try:
-        os.utime(work, ns=(before.st_atime_ns, before.st_mtime_ns))
-    except OSError:  # only the owner may
-        pass
+def lay(lower: str, idmap: "IdMap | None" = None) -> None:
+    """Make a lower layer with files to work on, below a name that no other layer can have.
 
-
-def lay(lower: str) -> None:
-    """Make a lower layer with files to work on, below a name that no other layer can have."""
-    os.mkdir(lower)
-    operations.lay(f"{lower}/{SCRATCH}-{os.urandom(8).hex()}")
+    It is not idmapped itself: its files belong to one whom the mapping shows.
+    """
+    with Actor(idmap):
+        os.mkdir(lower)
+        operations.lay(f"{lower}/{SCRATCH}-{os.urandom(8).hex()}")
 
 
 def _read(step: Step, target: str, tell: "Tell") -> "Failures":
@@ -165,120 +141,9 @@ def _work(step: Step, target: str, files: str, scratch: str, tell: "Tell") -> "F
 
 def _copy_origin(step: Step, copy: Step) -> None:
     """Let the scratch upper layer claim the lower layer of the real one: index=on compares them."""
-    if step.mount.options.get("index") == "on" or step.mount.options.get("nfs_export") == "on":
+    if step.has_index:
         for name in ("trusted.overlay.origin", "user.overlay.origin"):
             try:
                 os.setxattr(copy.upper, name, os.getxattr(step.upper, name))
             except OSError:
                 continue
-
-
-def _make(parent: int, gives_away: bool) -> int:
-    """Make the scratch directory in workdir; give a descriptor of it.
-
-    The owner of workdir may put something else in its place at any time: what is not ours is not taken.
-    `gives_away` tells that this file system may give what is made to another user.
-    """
-    try:
-        os.mkdir(SCRATCH, 0o700, dir_fd=parent)
-    except FileExistsError:  # of one that was killed: the locks keep others out
-        remove(SCRATCH, parent)
-        os.mkdir(SCRATCH, 0o700, dir_fd=parent)
-    room = os.open(SCRATCH, _DIRECTORY, dir_fd=parent)
-    if not gives_away and os.fstat(room).st_uid != os.geteuid():
-        os.close(room)
-        raise PermissionError(EPERM, "somebody else's", SCRATCH)
-    return room
-
-
-def remove(name: str, parent: int | None = None) -> None:
-    """Remove a directory and all in it, as far as that is possible.
-
-    A link is removed and never followed; what is mounted there, or somewhere in it, stays.
-    """
-    above = os.open(os.path.dirname(name) or ".", os.O_PATH | os.O_CLOEXEC, dir_fd=parent)
-    name = os.path.basename(name)
-    try:
-        room = _open(name, above)
-        if room >= 0:
-            _empty(room)
-            os.close(room)
-        _drop(name, above)
-    finally:
-        os.close(above)
-
-
-def _empty(room: int) -> None:
-    """Remove all in a directory. Subdirectories are moved up to be emptied: no tree is too deep."""
-    number, is_moved = 0, True
-    while is_moved:
-        is_moved = False
-        names = set(_names(room))
-        for name in names:
-            inner = _open(name, room)
-            if inner >= 0:
-                for each in _names(inner):
-                    if not _drop(each, inner):
-                        while str(number) in names:
-                            number += 1
-                        is_moved |= _move(each, inner, str(number), room)
-                        number += 1
-                os.close(inner)
-            _drop(name, room)
-
-
-def _names(room: int) -> list[str]:
-    try:
-        os.lseek(room, 0, os.SEEK_SET)  # btrfs lists what has come since then only after a rewind
-        return os.listdir(room)
-    except OSError:
-        return []
-
-
-def _move(name: str, inner: int, new: str, room: int) -> bool:
-    try:
-        os.rename(name, new, src_dir_fd=inner, dst_dir_fd=room)
-    except OSError:
-        return False
-    return True
-
-
-def _open(name: str, parent: int) -> int:
-    """Open a directory on the mount of its parent; -1 where it is none."""
-    try:
-        file = os.open(name, _DIRECTORY, dir_fd=parent)
-        try:
-            if _mount_of(file) == _mount_of(parent):
-                os.listdir(file)
-                return file
-        except OSError:
-            pass
-        os.close(file)
-    except OSError:
-        pass
-    return -1
-
-
-def _mount_of(file: int) -> bytes:
-    info = os.open(f"/proc/self/fdinfo/{file}", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return next((line for line in os.read(info, 4096).split(b"\n") if line.startswith(b"mnt_id:")), b"")
-    finally:
-        os.close(info)
-
-
-def _drop(name: str, parent: int) -> bool:
-    """Remove what is no directory, or one that is empty; tell whether it is gone.
-
-    An empty one may be somebody else's, where a file system gives what is made to another user (a hostfs; NFS
-    for root).
-    """
-    for act in (os.unlink, os.rmdir):
-        try:
-            act(name, dir_fd=parent)
-            return True
-        except IsADirectoryError:
-            continue
-        except OSError:
-            break
-    return False

@@ -1,4 +1,4 @@
-"""Whether this kernel has SELinux in use."""
+"""Whether this kernel has SELinux in use, and enforces it."""
 
 import os
 
@@ -13,3 +13,12 @@ def is_enabled() -> bool:
         return b"\tselinuxfs\n" in os.read(file, 65536)
     finally:
         os.close(file)
+
+
+def is_enforcing() -> bool:
+    """Tell whether SELinux forbids, and does not only log (selinux(8))."""
+    try:
+        with open("/sys/fs/selinux/enforce", encoding="ascii") as file:
+            return file.read().strip() == "1"
+    except OSError:
+        return False

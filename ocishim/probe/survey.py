@@ -3,6 +3,7 @@
 More than a container's start needs; `ocishim doctor BUNDLE` shows it.
 """
 
+import errno
 import os
 from dataclasses import asdict  # noqa: TID253 - nothing hot loads this
 
@@ -12,13 +13,14 @@ from ..errors import ShimError, words
 from ..layers import check_writers
 from ..mountinfo import Mount, parse
 from ..step import Step
-from . import abilities, here, marks, rehearsal
+from . import abilities, contents, here, marks, room, selinux
 from .facts import typed
 from .overlays import BundleFacts, CandidateFacts, LayerFacts, MountFacts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..bundle import Bundle
+    from ..idmap import Namespace
     from ..overlay import OverlayMount
     from ..patience import Tell
     from ..settings import Settings
@@ -26,14 +28,25 @@ if TYPE_CHECKING:
 
 #: How many directory entries are looked at for marks: a second's work.
 _ENTRIES = 200_000
+#: How long is looked for hard links in all lower layers of an overlay: seconds.
+_LINKED = 1.0
 
 
 def look(
-    found: "Bundle", mounts: "list[OverlayMount]", settings: "Settings", mode: str, kind: str
+    found: "Bundle",
+    mounts: "list[OverlayMount]",
+    settings: "Settings",
+    mode: str,
+    kind: str,
+    namespace: "Namespace | None" = None,
 ) -> BundleFacts:
-    """Look at all overlays of a bundle; `mode` says who may mount them, `kind` is the runtime's."""
+    """Look at all overlays of a bundle; `mode` says who may mount them, `kind` is the runtime's.
+
+    `namespace` is the user namespace that was entered for it.
+    """
     refused, surveyed, steps = _NOTHING, [], []
     try:
+        prepare.label(found.spec, mounts)
         forced = plan.forced(found.spec, mounts)
     except ShimError as e:
         forced, refused = {}, _told(e)
@@ -46,7 +59,9 @@ def look(
     except ShimError as e:
         refused = _told(e)
     zfs, is_initial = _version_of_zfs(), here.look().is_initial
-    return BundleFacts(found.directory, kind, zfs, is_initial, tuple(surveyed), *refused)
+    told = tuple(namespace.describe()) if namespace else ()
+    confined = _label_of_processes(found.spec) if selinux.is_enforcing() else ""
+    return BundleFacts(found.directory, kind, zfs, is_initial, tuple(surveyed), *refused, told, confined)
 
 
 _NOTHING = ("", "", "")
@@ -79,6 +94,8 @@ def _look_at(
         backend,
         *refused,
         all_seen,
+        mount.lsm.get("context", ""),
+        tuple(mount.flags),
     )
 
 
@@ -98,11 +115,12 @@ def _details(
     marked, all_seen = marks.look(layers, here.look().is_initial, _ENTRIES) if step else ([], True)
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         table = list(parse(file.read()))
-    found = []
+    found, seconds = [], _LINKED / max(len(mount.lower), 1)
     for layer in layers:
         tell(f"{mount.where}: {layer.role}={layer.path}")
         its = tuple(f"{mark.name} in {mark.path}" for mark in marked if _is_in(mark.path, layer.path))
-        found.append(_plain(asdict(_layer(layer, table, its, step))))
+        links = contents.hard_links(layer, seconds) if step and layer.role == "lowerdir" else 0
+        found.append(_plain(asdict(_layer(layer, table, its, step, links))))
     return {"layers": found, "all_seen": all_seen}
 
 
@@ -110,7 +128,9 @@ def _plain(fields: dict[str, object]) -> dict[str, object]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
 
 
-def _layer(layer: "Layer", table: list[Mount], marked: tuple[str, ...], step: Step | None) -> LayerFacts:
+def _layer(
+    layer: "Layer", table: list[Mount], marked: tuple[str, ...], step: Step | None, links: int
+) -> LayerFacts:
     if layer.errno:
         problem = words(layer.errno)
         return LayerFacts(
@@ -144,6 +164,12 @@ def _layer(layer: "Layer", table: list[Mount], marked: tuple[str, ...], step: St
         ),
         marked,
         _abilities(layer) if step and layer.role == "workdir" else {},
+        mount.device if mount else "",
+        contents.uuid(layer.path),
+        contents.label(layer.path),
+        step.writers.get(layer.path, "") if step else "",
+        links,
+        errno.errorcode.get(layer.idmap_errno, ""),
     )
 
 
@@ -152,7 +178,7 @@ def _abilities(work: "Layer") -> dict[str, str]:
 
     for _ in range(20):
         try:
-            return rehearsal.in_scratch(work, abilities.of, is_locked=False)
+            return room.in_scratch(work, abilities.of, is_locked=False)
         except BlockingIOError:  # the trial that was before lets go of it with its last mount
             time.sleep(0.05)
         except OSError:
@@ -181,6 +207,12 @@ def _ignores_case(path: str) -> bool:
         return False
     finally:
         os.close(file)
+
+
+def _label_of_processes(spec: dict[str, object]) -> str:
+    process = spec.get("process")
+    label = process.get("selinuxLabel") if isinstance(process, dict) else None
+    return label if isinstance(label, str) else ""
 
 
 def _version_of_zfs() -> str:

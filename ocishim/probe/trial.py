@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 PATIENCE = 8
 #: Who tries for an ordinary user where ocishim is root: nobody.
 ORDINARY = 65534
-_CLONE_NEWUSER = 0x10000000
 _PR_SET_DUMPABLE = 4
 
 _UNKNOWN = Attempt("unknown")
@@ -66,8 +65,9 @@ def run(*, is_initial: bool, program: str, show: "Callable[[str], None]") -> Res
     result.new_mount_api = _attempt(api or found["new_mount_api"])
     result.trusted_xattr = found.get("trusted_xattr")
     result.user_xattr = found.get("user_xattr", inside.get("user_xattr"))
-    result.fuse = _attempt(found.get("fuse"))
-    result.served, result.operations = _attempt(found.get("served")), found.get("operations", {})
+    fuse = found if "fuse" in found else inside
+    result.fuse = _attempt(fuse.get("fuse"))
+    result.served, result.operations = _attempt(fuse.get("served")), fuse.get("operations", {})
     result.make = _attempt(found.get("make"))
     result.trials = tuple(
         Trial(each["where"], each["userxattr"], _attempt(each["mount"]), each["operations"])
@@ -139,20 +139,27 @@ def _here(ordinary: int, program: str, show: "Callable[[str], None]") -> "dict[s
         found["options"] = scratch.options()
         found["idmapped"] = idmapped.overlay()
         found["trials"] = [scratch.whole("here", value) for value in (False, True)]
-        found["fuse"] = _fuse()
-        if program and found["fuse"] == ["yes"]:
-            show("trying an overlay by fuse-overlayfs")
-            found["served"], found["operations"] = served.overlay(program)
+        found |= _by_fuse(program, show)
         name = "namespace"
         os.mkdir(name)
     show("trying overlays in a user namespace")
-    inside, died = _in_child(lambda: _in_user_namespace(name, ordinary))
+    inside, died = _in_child(lambda: _in_user_namespace(name, ordinary, program, show))
     found["make"] = list(_fields(died)) if inside is None else inside.pop("make")
     found["userns"] = inside or {}
     return found
 
 
-def _in_user_namespace(mount_point: str, ordinary: int) -> "dict[str, Any]":
+def _by_fuse(program: str, show: "Callable[[str], None]") -> "dict[str, Any]":
+    found: dict[str, object] = {"fuse": _fuse()}
+    if program and found["fuse"] == ["yes"]:
+        show("trying an overlay by fuse-overlayfs")
+        found["served"], found["operations"] = served.overlay(program)
+    return found
+
+
+def _in_user_namespace(
+    mount_point: str, ordinary: int, program: str, show: "Callable[[str], None]"
+) -> "dict[str, Any]":
     step = "setuid"
     try:
         if ordinary:
@@ -163,7 +170,7 @@ def _in_user_namespace(mount_point: str, ordinary: int) -> "dict[str, Any]":
             ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
         uid, gid = os.geteuid(), os.getegid()
         step = "unshare(CLONE_NEWUSER)"
-        linux.unshare(_CLONE_NEWUSER)
+        linux.unshare(linux.CLONE_NEWUSER)
         for step, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
             scratch.write(f"/proc/self/{step}", text)
         step = "unshare(CLONE_NEWNS)"
@@ -180,6 +187,7 @@ def _in_user_namespace(mount_point: str, ordinary: int) -> "dict[str, Any]":
         # Where they have been tried as root they are not refused a second time into the kernel's log.
         **({} if has_options else {"options": scratch.options(), "idmapped": idmapped.overlay()}),
         "trials": [scratch.whole("userns", value) for value in (False, True)],
+        **({} if has_options else _by_fuse(program, show)),
     }
 
 

@@ -5,7 +5,7 @@ import pathlib
 import socket
 from collections.abc import Callable
 
-from ocishim.probe import rehearsal
+from ocishim.probe import room
 
 Fill = Callable[[pathlib.Path], object]
 
@@ -99,7 +99,7 @@ def _hard_links(layer: pathlib.Path) -> None:
 
 
 def _names_of_ours(layer: pathlib.Path) -> None:
-    for name in (rehearsal.SCRATCH, "d"):
+    for name in (room.SCRATCH, "d"):
         (layer / name / "directory").mkdir(parents=True)
         for file in ("directory/file", "gone", ".ocishim-new"):
             (layer / name / file).write_text("other\n")

@@ -50,6 +50,12 @@ CASES: dict[str, Case] = {
         "lowerdir=B/a does not exist, but B/a:b does: its colon splits the list",
         ("lowerdir=a:b", *RW[1:]),
     ),
+    "OVL-OPT-06": Case(
+        "mkdir u:u",
+        'fuse-overlayfs cannot be given upperdir=B/u:u: it takes options apart at ":"',
+        ("lowerdir=l", "upperdir=u\\:u", "workdir=w"),
+        ask=FUSE,
+    ),
     "OVL-OPT-07": Case(
         "",
         "userxattr and metacopy=on contradict each other",
@@ -85,6 +91,20 @@ CASES: dict[str, Case] = {
     "OVL-OPT-13": Case(
         "mkdir o; mount -t overlay -o lowerdir=l,upperdir=u,workdir=w x o",
         "upperdir=B/u is in use by the overlay on B/o",
+    ),
+    "OVL-OPT-13 a lower layer": Case(
+        "overlay o l",
+        "lowerdir=B/o-u is in use by the overlay on B/o",
+        ("lowerdir=o-u:l", *RW[1:], "index=on"),
+    ),
+    "OVL-OPT-15 a copy": Case(
+        (
+            "mkdir o; mount -t overlay -o lowerdir=l,upperdir=u,workdir=w,index=on x o; umount o; "
+            "cp -a u u2; cp -a w w2"
+        ),
+        "workdir=B/w2 has the index of another upper layer than upperdir=B/u2, as a copy of both has",
+        ("lowerdir=l", "upperdir=u2", "workdir=w2", "index=on"),
+        remedy="mount with index=off, or begin with an upper layer and a workdir of its own",
     ),
     "OVL-OPT-15": Case(
         "mkdir o l2; mount -t overlay -o lowerdir=l,upperdir=u,workdir=w,index=on x o; umount o",
@@ -158,6 +178,14 @@ CASES: dict[str, Case] = {
         where="mounts[1]: ",
         remedy="run it without exclusive access",
     ),
+    "OVL-RUN-03 by a flag": Case(
+        "ln -s /bin/true runsc",
+        "B/u is shared with mounts[0]",
+        ask=RUNSC.replace(" create", " --file-access-mounts=exclusive create"),
+        spec={"mounts": _SHARED["mounts"]},
+        where="mounts[1]: ",
+        remedy="run it without exclusive access",
+    ),
     "OVL-RUN-08": Case(
         "",
         "number instead of a string",
@@ -209,5 +237,10 @@ CASES: dict[str, Case] = {
         who=NOBODY,
         where="process.user.uid: ",
         spec={"process": {"user": {"uid": 1000, "gid": 0}}},
+    ),
+    "OVL-UNS-13": Case(
+        "chmod 755 u; chown 1234 u",
+        "upperdir=B/u may not be written by uid 0 here: nothing could be made in the overlay",
+        who=USER,
     ),
 }

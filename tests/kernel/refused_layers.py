@@ -11,6 +11,15 @@ import sys
 from ocishim import patience, shim
 patience.LIMIT = 0.5
 sys.exit(shim.main())'"""
+
+
+def userns(disk: int, shown: int) -> dict[str, object]:
+    """Give a spec with a user namespace of a single id."""
+    mappings = [{"containerID": disk, "hostID": shown, "size": 1}]
+    linux = {"namespaces": [{"type": "user"}], "uidMappings": mappings, "gidMappings": mappings}
+    return {"linux": linux}
+
+
 #: The finding, and what is special: how it is made, what is said.
 CASES: dict[str, Case] = {
     "OVL-LOW-02": Case(
@@ -97,12 +106,23 @@ CASES: dict[str, Case] = {
         ("lowerdir=k", *RW[1:]),
         who=USER,
     ),
-    "OVL-UNS-03": Case(
-        "",
-        '"idmap": id-mapped layers are not supported',
-        (*RW, "idmap"),
-        where="mounts[0].options[3]: ",
-        remedy="chown a copy of the layers",
+    "OVL-UNS-04 ramfs": Case(
+        "mkdir k; mount -t ramfs r k; mkdir k/l",
+        "lowerdir=B/k/l is on ramfs, which kernel K cannot idmap",
+        ("lowerdir=l:k/l", *RW[1:], "idmap"),
+        spec=userns(0, 100000),
+    ),
+    "OVL-UNS-04 overlay": Case(
+        "overlay o l",
+        "lowerdir=B/o is on overlay, which kernel K cannot idmap",
+        ("lowerdir=o", *RW[1:], "ridmap"),
+        spec=userns(0, 100000),
+    ),
+    "OVL-UNS-04 FUSE": Case(
+        "mkdir k; fuse-overlayfs -o lowerdir=l:u k 2>/dev/null",
+        "lowerdir=B/k is on FUSE, which kernel K cannot idmap",
+        ("lowerdir=k", *RW[1:], "ridmap"),
+        spec=userns(0, 100000),
     ),
     "OVL-UNS-07": Case(
         "overlay o l userxattr; rm -r o/d; mkdir o/d; umount o",
@@ -111,6 +131,27 @@ CASES: dict[str, Case] = {
             "deleted files would come back"
         ),
         ("lowerdir=o-u:l", *RW[1:]),
+    ),
+    "OVL-UNS-14 a user": Case(
+        "disk k 32M mkfs.ext4 -q; mkdir k/l; echo x >k/l/f",
+        "lowerdir=B/k/l: the kernel lets nobody here idmap ext4, or its mount is idmapped already",
+        ("lowerdir=k/l", "idmap"),
+        who=USER,
+        spec=userns(0, 0),
+    ),
+    "OVL-UNS-15 upperdir": Case(
+        "chown -R 1000:1000 l w",
+        "upperdir=B/u has files of uid 0 and gid 0, which the mount's mappings leave out: nobody could "
+        "change them",
+        (*RW, "idmap"),
+        spec=userns(1000, 0),
+    ),
+    "OVL-UNS-15 lowerdir": Case(
+        "chown -R 1000:1000 l u w; chown 7:7 l/f; chmod 644 l/f",
+        "lowerdir=B/l has files of other ids, which the mount's mappings leave out: nobody could change them "
+        "[tried: EACCES from writing to a lower file (B/l/f); EOVERFLOW from deleting a lower file (B/l/f)]",
+        (*RW, "idmap"),
+        spec=userns(1000, 0),
     ),
     "OVL-UNS-07 userns": Case(
         "overlay o l; rm -r o/d o/f; mkdir o/d; umount o",

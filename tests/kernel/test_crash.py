@@ -1,6 +1,10 @@
-"""ocishim killed, or refused something, at each system call that changes something."""
+"""ocishim killed, or refused something, at each system call that changes something: root's, and a user's."""
+
+import pathlib
+from collections.abc import Iterator
 
 import pytest
+from anywhere.people import OwnBundle, Person, lend
 from harness import Bundle, Host, Result
 from kernel import sweep
 from kernel.sweep import Point, Sweep
@@ -8,10 +12,15 @@ from kernel.sweep import Point, Sweep
 #: What each kind of bundle cannot do without: a sweep that misses one of them proves nothing.
 BY_KERNEL = {"flock", "unshare", "mount", "mkdir", "fsopen", "fsconfig", "fsmount", "move_mount", "openat"}
 BY_FUSE = {"flock", "unshare", "mount", "mkdir", "openat", "pipe2", "clone", "setsid", "setns", "dup2"}
+BY_USER = {"clone", "pipe2", "execve", "write"}
+#: What a FUSE server of a user's does otherwise than root's; the rest of its start is swept for root.
+BY_USERS_SERVER = {"unshare", "setns", "umount2", "clone", "clone3", "pipe2", "execve", "setsid", "mount"}
 BUNDLES = [
-    pytest.param("kernel", 1, BY_KERNEL, id="kernel"),
-    pytest.param("kernel", 2, BY_KERNEL | {"open_tree", "unlink"}, id="two-kernel"),
-    pytest.param("fuse", 1, BY_FUSE, id="fuse"),
+    pytest.param("root", "kernel", 1, BY_KERNEL, id="kernel"),
+    pytest.param("root", "kernel", 2, BY_KERNEL | {"open_tree", "unlink"}, id="two-kernel"),
+    pytest.param("root", "fuse", 1, BY_FUSE, id="fuse"),
+    pytest.param("user", "kernel", 1, BY_KERNEL | BY_USER, id="user-kernel"),
+    pytest.param("user", "fuse", 1, BY_USERS_SERVER - {"umount2"}, id="user-fuse"),
 ]
 #: Where an error is no reason to stop. Lock files are refused by some file systems; then two containers
 #: that start at once are not told apart. Without close_range(2) Python closes descriptors one by one.
@@ -24,14 +33,25 @@ RETRIED = {"fsconfig"}
 BY_CLEANING = {"chmod", "rmdir", "unlink", "unlinkat", "renameat", "openat"}
 
 
+@pytest.fixture
+def host(directory: pathlib.Path, who: str) -> Iterator[Person]:
+    """Run commands as root or as an ordinary user; afterwards nothing of them may be left."""
+    yield from lend(directory, who)
+
+
+@pytest.fixture
+def bundle(host: Person) -> OwnBundle:
+    return OwnBundle(host, host.directory / "bundle")
+
+
 @pytest.mark.parametrize("part", [0, 1])
-@pytest.mark.parametrize(("mode", "overlays", "needed"), BUNDLES)
+@pytest.mark.parametrize(("who", "mode", "overlays", "needed"), BUNDLES)
 def test_killed_anywhere_it_leaves_nothing_behind(
-    host: Host, bundle: Bundle, mode: str, overlays: int, needed: set[str], part: int
+    host: Host, bundle: Bundle, who: str, mode: str, overlays: int, needed: set[str], part: int
 ) -> None:
     swept = sweep.make(host, bundle, overlays, mode)
     well = swept.run()
-    points = swept.points()
+    points = _points(swept, who, mode)
     wrong: dict[str, object] = {}
     for point in points[part::2]:
         result = swept.break_at(point, "signal=KILL")
@@ -51,13 +71,15 @@ def test_killed_anywhere_it_leaves_nothing_behind(
 
 
 @pytest.mark.parametrize("part", [0, 1])
-@pytest.mark.parametrize(("mode", "overlays", "needed"), BUNDLES)
+@pytest.mark.parametrize(("who", "mode", "overlays", "needed"), BUNDLES)
 def test_refused_anything_it_says_so_and_starts_nothing(
-    host: Host, bundle: Bundle, mode: str, overlays: int, needed: set[str], part: int
+    host: Host, bundle: Bundle, who: str, mode: str, overlays: int, needed: set[str], part: int
 ) -> None:
     swept = sweep.make(host, bundle, overlays, mode)
     well = swept.run()
-    points = [point for point in swept.points() if point.syscall != "writev"]  # see test_fuse_driver.py
+    points = [
+        point for point in _points(swept, who, mode) if point.syscall != "writev"
+    ]  # see test_fuse_driver.py
     wrong: dict[str, object] = {}
     for point in points[part::2]:
         result = swept.break_at(point, "error=EIO")
@@ -81,6 +103,7 @@ def test_refused_anything_it_says_so_and_starts_nothing(
     assert needed - {point.syscall for point in points} == set()
 
 
+@pytest.mark.parametrize("who", ["root", "user"])
 @pytest.mark.parametrize("mode", ["kernel", "fuse"])
 @pytest.mark.parametrize("action", ["signal=KILL", "error=EIO"])
 def test_real_runc_after_a_crash(host: Host, bundle: Bundle, mode: str, action: str) -> None:
@@ -99,6 +122,13 @@ def test_real_runc_after_a_crash(host: Host, bundle: Bundle, mode: str, action: 
             wrong[str(point)] = problems
 
     assert wrong == {}
+
+
+def _points(swept: Sweep, who: str, mode: str) -> list[Point]:
+    found = swept.points()
+    if (who, mode) != ("user", "fuse"):
+        return found
+    return [point for point in found if point.syscall in BY_USERS_SERVER]
 
 
 def _is_harmless(point: Point, mode: str) -> bool:

@@ -156,3 +156,26 @@ def test_a_bundle_and_facts_are_one_too_many(host: Host, bundle: Bundle, tmp_pat
     assert result == Result(
         2, "", "ocishim: a BUNDLE and --facts: the facts of a bundle are in the file; leave out one\n"
     )
+
+
+def test_which_layers_cannot_be_idmapped(host: Host, bundle: Bundle) -> None:
+    d, [entry] = bundle.directory, bundle.spec["mounts"][1:]
+    entry["uidMappings"] = entry["gidMappings"] = [{"containerID": 0, "hostID": 0, "size": 1}]
+    entry["options"][0] = "lowerdir=lower:ram:proc"
+    bundle.layer("ram")
+    bundle.layer("proc")
+    before = f"mount -t ramfs r {d}/ram; mount -t proc p {d}/proc"
+
+    status, found = facts(host, bundle, before=before)
+    text = doctor(host, bundle, before=before).out
+
+    its = {layer["path"].rpartition("/")[2]: layer["idmap"] for layer in found["mounts"][0]["layers"]}
+    assert (status, its) == (
+        1,
+        {"upper": "", "work-upper": "", "lower": "", "ram": "EINVAL", "proc": "EINVAL"},
+    )
+    assert found["mounts"][0]["page"] == "OVL-UNS-04"
+    said = " ".join(text.split())
+    assert f"lowerdir={d}/ram: it cannot be idmapped (EINVAL from mount_setattr)" in said
+    assert f"lowerdir={d}/proc: it cannot be idmapped (EINVAL from mount_setattr)" in said
+    assert text.count("it cannot be idmapped") == 2

@@ -10,6 +10,7 @@ import sys
 import pytest
 from harness import STAGE
 from kernel.asked import RW, USER, Case, refusal, script, without_kernel_log
+from kernel.refused_layers import userns
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[2]))  # hack/ is not installed
 
@@ -52,6 +53,15 @@ OCISHIM_SAYS: dict[str, tuple[str, Case]] = {
             "lowerdir=B/h is on hostfs, and kernel K lists its files but answers ENOENT to a read "
             "[tried: does not exist from reading a file (a file)]",
             ("lowerdir=h", *RW[1:]),
+        ),
+    ),
+    "OVL-UNS-03": (
+        "bullseye",
+        Case(
+            "chown -R 1000:1000 u w",
+            "upperdir=B/u: kernel K makes no overlays of idmapped layers; 5.19 and later do",
+            (*RW, "idmap"),
+            spec=userns(1000, 0),
         ),
     ),
     "OVL-UPP-05": (

@@ -82,8 +82,9 @@ def test_an_upper_with_a_colon_is_refused(host: Host, bundle: Bundle) -> None:
     assert result == Result(
         1,
         "",
-        f"ocishim: mounts[1]: fuse-overlayfs on /ov: it splits upperdir={bundle.directory}/u:u at the colon; "
-        "rename the directory, or take --overlay kernel\n",
+        f"ocishim: mounts[1]: fuse-overlayfs cannot be given upperdir={bundle.directory}/u:u: it takes "
+        'options apart at ":"; rename the directory or use the kernel\'s overlayfs; '
+        "ocishim explain OVL-OPT-06\n",
     )
 
 

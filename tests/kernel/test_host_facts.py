@@ -86,6 +86,16 @@ def test_root_can_have_overlays_here(host: Host) -> None:
     assert all(runtime["version"] for runtime in found["runtimes"])
 
 
+def test_gvisor_is_told_from_linux(host: Host) -> None:
+    sandbox = ["runsc", "--root", host.root("runsc"), "--network=none", "--ignore-cgroups", "do", "--quiet"]
+
+    inside = host.run("runc", [*sandbox, "--cwd", "/", str(OCISHIM), "doctor", "--format", "json"])
+    _, outside = look(host)
+
+    assert json.loads(inside.out)["kernel"]["is_gvisor"]
+    assert not outside["kernel"]["is_gvisor"]
+
+
 @pytest.mark.parametrize("option", OPTIONS)
 def test_an_option_works_as_mount_finds(host: Host, option: str) -> None:
     _, found = look(host)

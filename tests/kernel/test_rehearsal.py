@@ -12,7 +12,7 @@ from harness import OCISHIM, Bundle, Host, Result
 from kernel import fills
 from kernel.fills import FILLS, Fill
 
-from ocishim.probe import rehearsal
+from ocishim.probe import room
 
 
 def snapshot(directory: pathlib.Path) -> dict[str, object]:
@@ -184,7 +184,7 @@ def test_upper_layers_of_all_kinds_are_tried_and_left(
 def test_what_a_killed_one_left_is_removed(host: Host, bundle: Bundle) -> None:
     fills.plain(bundle.layer("lower"))
     overlays(bundle, "lower")
-    left = bundle.directory / "work" / rehearsal.SCRATCH
+    left = bundle.directory / "work" / room.SCRATCH
     (left / "work/work/a/b/c").mkdir(parents=True)
     (left / "upper/d").mkdir(parents=True)
     os.mknod(left / "upper/gone", 0o20000, 0)

@@ -3,6 +3,7 @@
 import os
 import pathlib
 from collections.abc import Callable
+from errno import EACCES, EMFILE
 
 import pytest
 from harness import OCISHIM, Bundle, Host, Result
@@ -10,7 +11,7 @@ from harness import OCISHIM, Bundle, Host, Result
 from ocishim import linux, patience
 from ocishim.errors import MountError
 from ocishim.overlay import OverlayMount
-from ocishim.probe import layer, rehearsal
+from ocishim.probe import layer, rehearsal, room
 from ocishim.step import Step
 
 Trap = Callable[[Bundle, pathlib.Path], object]
@@ -45,13 +46,13 @@ def _file_by_link(bundle: Bundle, victim: pathlib.Path) -> None:
 def _scratch_name(bundle: Bundle, victim: pathlib.Path) -> None:
     """The directory that the trial works in is a link in a layer."""
     bundle.layer("low")
-    (bundle.layer("top") / rehearsal.SCRATCH).symlink_to(victim)
+    (bundle.layer("top") / room.SCRATCH).symlink_to(victim)
 
 
 def _scratch_content(bundle: Bundle, victim: pathlib.Path) -> None:
     """The directory that the trial works in is there already, with links in it."""
     bundle.layer("low")
-    directory = bundle.layer(f"top/{rehearsal.SCRATCH}")
+    directory = bundle.layer(f"top/{room.SCRATCH}")
     for name in ("directory", "opaque"):
         (directory / name).symlink_to(victim)
     for name in ("gone", "moved"):
@@ -61,13 +62,13 @@ def _scratch_content(bundle: Bundle, victim: pathlib.Path) -> None:
 def _scratch_in_workdir(bundle: Bundle, victim: pathlib.Path) -> None:
     for name in ("low", "top"):
         bundle.layer(name)
-    (bundle.directory / "work" / rehearsal.SCRATCH).symlink_to(victim)
+    (bundle.directory / "work" / room.SCRATCH).symlink_to(victim)
 
 
 def _link_in_what_was_left(bundle: Bundle, victim: pathlib.Path) -> None:
     for name in ("low", "top"):
         bundle.layer(name)
-    left = bundle.layer(f"work/{rehearsal.SCRATCH}/upper")
+    left = bundle.layer(f"work/{room.SCRATCH}/upper")
     (left / "d").symlink_to(victim)
     (left / "f").symlink_to(victim / "precious")
 
@@ -130,16 +131,36 @@ def test_removes_an_empty_directory_that_was_given_to_another_user(
 ) -> None:
     """As a hostfs gives what is made there to the host's root, whoever has made it."""
     monkeypatch.chdir(tmp_path)
-    os.mkdir(rehearsal.SCRATCH, 0o700)
+    os.mkdir(room.SCRATCH, 0o700)
     os.chown(tmp_path, 65534, 65534)
 
     def work(_: object) -> None:
         os.setresuid(65534, 65534, 65534)
-        rehearsal.remove(rehearsal.SCRATCH)
+        room.remove(room.SCRATCH)
 
     patience.ask(work)
 
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("errno", [EACCES, EMFILE])
+def test_a_scratch_directory_that_does_not_open_is_removed(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, errno: int
+) -> None:
+    """As in a user namespace on a hostfs: mkdir(2) makes it for the host's root, who alone may open it."""
+    (tmp_path / "work").mkdir()
+    real = os.open
+
+    def open_(path: str, *more: int, **named: int) -> int:
+        if path == room.SCRATCH:
+            raise OSError(errno, "no", path)
+        return real(path, *more, **named)
+
+    monkeypatch.setattr(os, "open", open_)
+    with pytest.raises(OSError, match=room.SCRATCH) as raised:
+        room.in_scratch(layer.look("workdir", "work", str(tmp_path)), lambda scratch: scratch)
+
+    assert (raised.value.errno, os.listdir(tmp_path / "work")) == (errno, [])
 
 
 @pytest.mark.parametrize("mode", ["kernel", "fuse"])
@@ -158,8 +179,8 @@ def test_what_takes_the_place_of_the_scratch_directory_is_not_touched(
 
     def attach(copy: Step, _: bool) -> None:
         if not seen:
-            os.rename(tmp_path / "work" / rehearsal.SCRATCH, tmp_path / "work/renamed")
-            (tmp_path / "work" / rehearsal.SCRATCH).symlink_to(victim)
+            os.rename(tmp_path / "work" / room.SCRATCH, tmp_path / "work/renamed")
+            (tmp_path / "work" / room.SCRATCH).symlink_to(victim)
         seen.append([os.path.realpath(path) for path in (copy.upper, copy.work, copy.lower[-1])])
         raise MountError("mount", "no")
 
@@ -186,24 +207,24 @@ def test_what_takes_the_place_of_the_scratch_directory_is_not_touched(
 
 def test_removes_a_tree_of_any_depth(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    os.mkdir(rehearsal.SCRATCH)
+    os.mkdir(room.SCRATCH)
     for number in range(3000):
         for name in ("other", "0"):
-            os.mkdir(f"{rehearsal.SCRATCH}/{name}")
+            os.mkdir(f"{room.SCRATCH}/{name}")
         if number:
-            os.rename("deep", f"{rehearsal.SCRATCH}/0/0")
-        os.rename(f"{rehearsal.SCRATCH}/0", "deep")
-        os.rmdir(f"{rehearsal.SCRATCH}/other")
-    os.rename("deep", f"{rehearsal.SCRATCH}/deep")
+            os.rename("deep", f"{room.SCRATCH}/0/0")
+        os.rename(f"{room.SCRATCH}/0", "deep")
+        os.rmdir(f"{room.SCRATCH}/other")
+    os.rename("deep", f"{room.SCRATCH}/deep")
 
-    rehearsal.remove(rehearsal.SCRATCH)
+    room.remove(room.SCRATCH)
 
     assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("inside", ["", "/a", "/a/b"])
 def test_removes_nothing_of_what_is_mounted_in_it(tmp_path: pathlib.Path, inside: str) -> None:
-    victim, scratch = tmp_path / "victim", tmp_path / rehearsal.SCRATCH
+    victim, scratch = tmp_path / "victim", tmp_path / room.SCRATCH
     (victim / "d").mkdir(parents=True)
     (victim / "d/file").write_text("precious")
     (scratch / "a/b").mkdir(parents=True)
@@ -212,7 +233,7 @@ def test_removes_nothing_of_what_is_mounted_in_it(tmp_path: pathlib.Path, inside
         linux.unshare(linux.CLONE_NEWNS)
         linux.mount("", "/", "", linux.MS_REC | linux.MS_SLAVE)
         linux.mount(str(victim), f"{scratch}{inside}", "", linux.MS_BIND)
-        rehearsal.remove(str(scratch))
+        room.remove(str(scratch))
 
     patience.ask(work)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from unit.steps import EXT4, layer, make, overlays
 
-from ocishim import filesystems
+from ocishim import filesystems, initial
 from ocishim.candidate import Candidate
 from ocishim.probe import cache
 from ocishim.probe.here import Here
@@ -42,6 +42,10 @@ class Trial:
         by = Candidate(self.backend)
         by.options.update(self.options)
         return cache.key(step, by, self.here, self.server)
+
+
+def _has(path: str, key: str) -> bool:
+    return cache.has(cache.read(path), key)
 
 
 def test_equal_trials_have_one_key() -> None:
@@ -178,7 +182,7 @@ def test_what_was_noted_is_known(tmp_path: pathlib.Path) -> None:
     for key in ("one", KEY, "three"):
         cache.note(path, key)
 
-    assert [cache.has(path, key) for key in ("one", KEY, "three", "two")] == [True, True, True, False]
+    assert [_has(path, key) for key in ("one", KEY, "three", "two")] == [True, True, True, False]
     assert (os.stat(path).st_mode & 0o777, os.stat(os.path.dirname(path)).st_mode & 0o777) == (0o600, 0o700)
 
 
@@ -193,7 +197,7 @@ def test_only_a_whole_line_counts(tmp_path: pathlib.Path, other: str) -> None:
     path = file(tmp_path)
     cache.note(path, other)
 
-    assert cache.has(path, KEY) is False
+    assert _has(path, KEY) is False
 
 
 @pytest.mark.parametrize(
@@ -207,11 +211,11 @@ def test_garbage_decides_nothing_and_hinders_nothing(tmp_path: pathlib.Path, con
     pathlib.Path(path).write_bytes(content)
     os.chmod(path, 0o600)
 
-    before = cache.has(path, KEY)
+    before = _has(path, KEY)
     cache.note(path, "")
     cache.note(path, KEY)
 
-    assert (before, cache.has(path, KEY)) == (False, True)
+    assert (before, _has(path, KEY)) == (False, True)
 
 
 @pytest.mark.parametrize("mode", [0o620, 0o602, 0o666, 0o777])
@@ -220,7 +224,7 @@ def test_a_file_that_others_may_write_is_not_believed(tmp_path: pathlib.Path, mo
     cache.note(path, KEY)
     os.chmod(path, mode)
 
-    assert cache.has(path, KEY) is False
+    assert _has(path, KEY) is False
 
 
 def test_a_file_of_somebody_else_is_not_believed(
@@ -231,7 +235,33 @@ def test_a_file_of_somebody_else_is_not_believed(
     somebody = os.geteuid() + 1
     monkeypatch.setattr(os, "geteuid", lambda: somebody)
 
-    assert cache.has(path, KEY) is False
+    assert _has(path, KEY) is False
+
+
+@pytest.mark.parametrize("why", ["others may write it", "somebody else's", "another name"])
+def test_a_file_that_is_not_ours_alone_is_not_written(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    path = file(tmp_path)
+    cache.note(path, "x" * 260_000)
+    before = pathlib.Path(path).read_bytes()
+    if why == "others may write it":
+        os.chmod(path, 0o666)
+    elif why == "another name":
+        os.link(path, tmp_path / "precious")
+    else:
+        somebody = os.geteuid() + 1
+        monkeypatch.setattr(os, "geteuid", lambda: somebody)
+
+    cache.note(path, KEY)
+
+    assert (pathlib.Path(path).read_bytes() == before, cache.has(cache.read(path), KEY)) == (True, False)
+
+
+def test_where_the_boot_is_not_told_there_is_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "_booted", [""])
+
+    assert Trial().key() == ""
 
 
 def test_a_symbolic_link_is_neither_read_nor_written(tmp_path: pathlib.Path) -> None:
@@ -243,7 +273,7 @@ def test_a_symbolic_link_is_neither_read_nor_written(tmp_path: pathlib.Path) -> 
 
     cache.note(path, KEY)
 
-    assert (cache.has(path, KEY), cache.has(path, KEY[:-1])) == (False, False)
+    assert (_has(path, KEY), _has(path, KEY[:-1])) == (False, False)
     assert target.read_text() == f"{KEY[:-1]}\n"
 
 
@@ -277,7 +307,7 @@ def test_what_cannot_be_written_is_no_error(tmp_path: pathlib.Path, make_: objec
 
     cache.note(path, KEY)
 
-    assert cache.has(path, KEY) is False
+    assert _has(path, KEY) is False
 
 
 def test_a_full_file_begins_anew(tmp_path: pathlib.Path) -> None:
@@ -286,8 +316,17 @@ def test_a_full_file_begins_anew(tmp_path: pathlib.Path) -> None:
         cache.note(path, f"{number}|" + "x" * 1000)
 
     assert os.stat(path).st_size <= cache._LARGEST
-    assert cache.has(path, "599|" + "x" * 1000)
-    assert not cache.has(path, "0|" + "x" * 1000)
+    assert _has(path, "599|" + "x" * 1000)
+    assert not _has(path, "0|" + "x" * 1000)
+
+
+@pytest.mark.parametrize(("uid", "is_initial"), [(7, True), (0, False)])
+def test_a_users_file_is_the_users_own(monkeypatch: pytest.MonkeyPatch, uid: int, is_initial: bool) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/7")
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    monkeypatch.setattr(initial, "is_here", lambda: is_initial)
+
+    assert cache.path_in(None) == "/run/user/7/ocishim/trials"
 
 
 @pytest.mark.parametrize(

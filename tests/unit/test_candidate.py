@@ -264,8 +264,8 @@ def test_fuse_overlayfs_gets_no_upper_layer_that_it_would_split() -> None:
     words = [r"lowerdir=/a\:b", "upperdir=/u:u", "workdir=/w:w"]
 
     assert str(candidate.fuse(*_one(words), [], Here(), "runc").rejected) == (
-        "mounts[0]: fuse-overlayfs on /0: it splits upperdir=/u:u at the colon; rename the directory, or "
-        "take --overlay kernel"
+        'mounts[0]: fuse-overlayfs cannot be given upperdir=/u:u: it takes options apart at ":"; rename the '
+        "directory or use the kernel's overlayfs; ocishim explain OVL-OPT-06"
     )
     assert candidate.fuse(*_one([*words[:1], *RW[1:]]), [], Here(), "runc").rejected is None
     assert candidate.kernel(*_one(words), [], Here()).rejected is None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from unit.steps import EXT4, RW, layers, make, overlays
 
-from ocishim import candidate, cause, filesystems
+from ocishim import candidate, cause, filesystems, untried
 from ocishim.probe.here import Here
 from ocishim.step import Step
 
@@ -190,6 +190,8 @@ def test_an_errno_of_a_mount_has_a_page_by_what_the_layers_are(
         ("OVL-KRN-08", {"a": filesystems.OVERLAY},
          "lowerdir=/a is on overlay that is stacked already: the kernel stacks two levels and no more"),
         ("OVL-LOW-23", {}, ""),
+        ("OVL-FUS-06", {"a": filesystems.FUSE}, "/a is a FUSE mount without a server (ENOTCONN)"),
+        ("OVL-FUS-06", {}, ""),
     ],
 )  # fmt: skip
 def test_a_page_about_a_file_system_is_told_of_the_layer(
@@ -235,7 +237,7 @@ def test_an_old_kernel_is_told_by_its_release(
     ],
 )  # fmt: skip
 def test_a_workdir_that_takes_no_scratch_directory(number: int, message: str) -> None:
-    assert message == str(cause.of_scratch(step(), OSError(number, "x")))
+    assert message == str(untried.of_scratch(step(), OSError(number, "x", ".ocishim-trial")))
 
 
 def test_the_names_of_the_operations_are_those_of_the_trial() -> None:

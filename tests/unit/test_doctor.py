@@ -9,7 +9,8 @@ import jsonschema
 import pytest
 from harness import ROOT
 
-from ocishim import doctor, findings, tried
+from ocishim import findings, tried
+from ocishim.cli.doctor import report_on
 from ocishim.probe import facts as known
 from ocishim.probe import host, scratch
 from ocishim.report import Line, Report
@@ -41,7 +42,7 @@ def changed(name: str, **changes: object) -> dict[str, Any]:
 def judged(document: dict[str, Any]) -> Report:
     """Judge facts, which must be valid."""
     jsonschema.validate(document, SCHEMA, cls=jsonschema.Draft202012Validator)
-    return doctor.judge(known.load(json.dumps(document)))
+    return report_on(known.load(json.dumps(document)))
 
 
 def lines(report: Report) -> list[Line]:
@@ -58,8 +59,10 @@ def lines(report: Report) -> list[Line]:
         ("6.1", 0, ["ok", "?", "ok", "ok", "ok", "ok"]),  # tmpfs has no user xattrs before 6.6
         ("6.1-no-modules", 1, ["no", "no", "no", "no", "no", "no"]),
         ("6.18", 0, ["ok", "ok", "ok", "ok", "ok", "ok"]),
-        ("6.18-user", 1, ["no", "ok", "no", "no", "no", "no"]),
-        ("6.18-userns", 0, ["?", "ok", "ok", "ok", "ok", "ok"]),
+        ("6.18-user", 1, ["ok", "no", "ok", "ok", "ok"]),
+        ("6.18-userns", 0, ["ok", "ok", "ok", "ok", "ok", "ok"]),
+        ("zfs-2.1", 0, ["ok", "?", "ok", "ok", "ok", "ok", "ok", "ok"]),  # and two overlays of a bundle
+        ("zfs-2.3", 0, ["ok", "?", "ok", "ok", "ok", "ok", "ok", "ok"]),
     ],
 )
 def test_what_can_be_run_on_a_recorded_host(name: str, status: int, verdicts: list[str]) -> None:
@@ -89,7 +92,9 @@ def test_what_can_be_run_on_a_recorded_host(name: str, status: int, verdicts: li
         ("6.18", "an overlay made in one, without userxattr", "no", "OVL-UPP-05"),
         ("6.18", "an overlay made in one, with userxattr", "ok", ""),
         ("6.18", "/usr/bin/fuse-overlayfs 1.10", "?", "OVL-FUS-05"),
-        ("6.18-user", "the right to mount", "no", "OVL-KRN-15"),
+        ("6.18-user", "uid 65534: ocishim makes a user namespace to mount in", "ok", ""),
+        ("6.18-user", "uid 65534 can map one id only", "?", "OVL-UNS-12"),
+        ("6.18-user", "by the kernel, in a user namespace that ocishim makes: work with userxattr", "ok", ""),
         ("6.18-user", "new mount API", "ok", ""),
         ("6.18-user", "/dev/fuse", "no", "OVL-FUS-01"),
         ("6.18-user", "metacopy=on", "no", "OVL-OPT-23"),
@@ -169,6 +174,11 @@ OTHER_HOSTS: list[tuple[dict[str, object], str, str, str, str, int]] = [
         {"overlay__options__volatile": {**REFUSED, "step": "fsconfig volatile", "errno": "EINVAL"}},
         "volatile",
         "no", "EINVAL from fsconfig volatile", "OVL-KRN-04", 0,
+    ),
+    (
+        {"trials": [], "fuse__served": UNKNOWN},
+        "under runc",
+        "?", "not tried", "", 0,
     ),
     (
         {"runtimes": [GONE]},

@@ -20,8 +20,12 @@ def test_the_text_fits_a_terminal_and_has_no_colours_in_a_pipe(
     assert status == judged(RECORDED[name]).status
     assert max(map(len, out.splitlines())) <= 80
     assert "\x1b" not in out
+    is_bundle = RECORDED[name]["bundle"] is not None
     assert [line for line in out.splitlines() if line and line[0] != " "] == [
-        "Kernel", "Overlayfs", "User namespaces", "FUSE", "Runtimes", "Overlays",
+        "Kernel", "Overlayfs", "User namespaces", "FUSE", "Runtimes",
+        *(["mounts[0] on /data", "mounts[1] on /lower"] if is_bundle else []),
+        "Overlays",
+        *(["Bundle /srv/bundle"] if is_bundle else []),
     ]  # fmt: skip
 
 

@@ -9,13 +9,14 @@ import pytest
 from harness import ROOT
 from unit.steps import RW, layers, make, overlays
 
-from ocishim import cause, doctor, filesystems, findings, plan
+from ocishim import cause, diagnosis, doctor, filesystems, findings, plan
 from ocishim.errors import ShimError
 from ocishim.probe import facts
 from ocishim.probe.here import Here
+from ocishim.report import Report
 from ocishim.step import Step
 
-#: As kernel and ZFS 2.1.11 were seen to answer, on Linux 6.1 (hack/matrix/zfs_table.py).
+#: The kernel with ZFS 2.1.11 as upper layer, on Linux 6.1.
 ZFS_LOG = "upper fs does not support RENAME_WHITEOUT"
 
 
@@ -34,9 +35,18 @@ def step(**magics: int) -> Step:
     return Step(mount, layers(mount, {f"/{name}": magic for name, magic in magics.items()}))
 
 
-def tried(*failed: tuple[str, int, str], said: str = "", is_initial: bool = True, **magics: int) -> str:
+def tried(
+    *failed: tuple[str, int, str],
+    said: str = "",
+    is_initial: bool = True,
+    context: str = "",
+    **magics: int,
+) -> str:
     """Say what a trial means that failed so."""
-    return str(cause.of_trial(step(**magics), "kernel", failed, said, Here(is_initial)))
+    made = step(**magics)
+    if context:
+        made.mount.lsm["context"] = context
+    return str(cause.of_trial(made, "kernel", failed, said, Here(is_initial)))
 
 
 def by_fuse(*failed: tuple[str, int, str], **magics: int) -> str:
@@ -57,16 +67,32 @@ def mounted(number: int, *words: str, is_initial: bool = True, release: str = ""
 
 def judged(name: str, what: str, **changes: object) -> str:
     """Give a line of the report on recorded facts, with other values at paths (`userns__make`)."""
+    return said(doctor.judge(recorded(name, **changes)), what)
+
+
+def of_bundle(name: str, what: str, **changes: object) -> str:
+    """Give a line of the report on a recorded bundle."""
+    bundle = recorded(name, **changes).bundle
+    assert bundle
+    return said(diagnosis.judge(bundle), what)
+
+
+def recorded(name: str, **changes: object) -> facts.Facts:
+    """Read recorded facts, with other values at paths; a number is a place in a list."""
     document = json.loads((ROOT / f"tests/unit/facts/{name}.json").read_text())
     for path, value in changes.items():
         *parents, last = path.split("__")
         inner = document
         for parent in parents:
-            inner = inner[parent]
+            inner = inner[int(parent) if parent.isdecimal() else parent]
         inner[last] = value
-    report = doctor.judge(facts.load(json.dumps(document)))
+    return facts.load(json.dumps(document))
+
+
+def said(report: Report, what: str) -> str:
+    """Give the line of a report on something that has a page."""
     lines = [line for section in report.sections.values() for line in section]
-    [line] = [line for line in lines if line.what == what]
+    [line] = [line for line in lines if line.what == what and line.page]
     return f"{line.mark} {line.what}: {line.why}; {line.remedy}; ocishim explain {line.page}"
 
 
@@ -98,6 +124,16 @@ CASES: dict[str, tuple[Callable[[], str], str]] = {
         lambda: refused(u=0xAAD7AAEA, w=0xAAD7AAEA),
         "mounts[0]: upperdir=/u is on PanFS, which the kernel's overlayfs cannot use as a layer",
     ),
+    "OVL-LOW-08": (
+        lambda: tried(("create", errno.EACCES, F), a=filesystems.NFS),
+        "mounts[0]: lowerdir=/a is on NFSv4 with ACLs, which kernel K copies up as a meaningless xattr "
+        "[tried: EACCES from creating a file in a lower directory (/a/f)]",
+    ),
+    "OVL-LOW-12": (
+        lambda: by_fuse(("write", errno.ENOSYS, F), a=filesystems.FUSE),
+        "mounts[0]: lowerdir=/a is on FUSE, whose server answers ENOSYS to open for writing [tried: ENOSYS "
+        "from writing to a lower file (/a/f)]",
+    ),
     "OVL-LOW-09": (
         lambda: tried(("write", errno.EOPNOTSUPP, F), a=0x6A656A63),
         "mounts[0]: lowerdir=/a is on a file system of magic 0x6a656a63, whose server answers "
@@ -118,6 +154,31 @@ CASES: dict[str, tuple[Callable[[], str], str]] = {
         "layer would fail [tried: EINVAL from rm -r of a lower directory and mkdir in its place; EINVAL from "
         f"renaming a lower file] (kernel log: {ZFS_LOG})",
     ),
+    "OVL-UPP-01 ZFS 2.1 recorded": (
+        lambda: of_bundle("zfs-2.1", "by the kernel", bundle__mounts__1__candidates=[]),
+        "? by the kernel: workdir=/srv/bundle/work is on ZFS, which has no RENAME_WHITEOUT: renaming and "
+        "deleting what is in a lower layer would fail [tried: EINVAL from rm -r of a lower directory and "
+        f"mkdir in its place; EINVAL from renaming a lower file] (kernel log: {ZFS_LOG})",
+    ),
+    "OVL-UPP-01 ZFS 2.1 workdir": (
+        lambda: of_bundle("zfs-2.1", "workdir=/srv/bundle/work"),
+        "? workdir=/srv/bundle/work: no RENAME_WHITEOUT (EINVAL)",
+    ),
+    "OVL-SEL-01": (
+        lambda: tried(("write", errno.EACCES, ""), is_initial=False, context="u:r:container_file_t:s0"),
+        "mounts[0]: context=u:r:container_file_t:s0 on an overlay of a user namespace: kernel K refuses "
+        "every new file [tried: EACCES from writing to a lower file]",
+    ),
+    "OVL-SEL-02": (
+        lambda: of_bundle(
+            "zfs-2.3",
+            "lowerdir=/srv/bundle/lower",
+            bundle__selinux="system_u:system_r:container_t:s0:c1,c2",
+            bundle__mounts__0__layers__2__label="unconfined_u:object_r:user_home_t:s0",
+        ),
+        "? lowerdir=/srv/bundle/lower: it is labelled unconfined_u:object_r:user_home_t:s0, and the "
+        "container's processes system_u:system_r:container_t:s0:c1,c2",
+    ),
     "OVL-UPP-08": (
         lambda: mounted(errno.EINVAL, u=filesystems.NFS, w=filesystems.NFS),
         "mounts[0]: upperdir=/u is on NFS, which cannot hold whiteouts and overlay xattrs",
@@ -136,6 +197,10 @@ CASES: dict[str, tuple[Callable[[], str], str]] = {
         "? /usr/bin/fuse-overlayfs 1.10: known faults: lower layers without ACLs fail (before 1.11), "
         "no colon in "
         "upperdir (before 1.15), wrong directory listings (before 1.16)",
+    ),
+    "OVL-FUS-10": (
+        lambda: judged("6.18", "the server of a FUSE overlay", process__capabilities=["CAP_SYS_ADMIN"]),
+        "? the server of a FUSE overlay: it would lack CAP_DAC_OVERRIDE, as ocishim does",
     ),
     "OVL-FUS-07": (
         lambda: by_fuse(("read", errno.EOPNOTSUPP, F), a=0x73717368),
@@ -169,6 +234,10 @@ CASES: dict[str, tuple[Callable[[], str], str]] = {
         lambda: judged("6.18-userns", "this is the initial user namespace"),
         "no this is the initial user namespace: inode no, uid_map no, trusted xattrs no",
     ),
+    "OVL-KRN-17": (
+        lambda: judged("6.18", "this is a gVisor sandbox", kernel__is_gvisor=True),
+        "? this is a gVisor sandbox: its overlay is not Linux' and lacks parts of it",
+    ),
     "OVL-KRN-19": (
         lambda: judged("5.10", "layers as descriptors"),
         "no layers as descriptors: EOPNOTSUPP from fsconfig lowerdir+",
@@ -183,7 +252,7 @@ CASES: dict[str, tuple[Callable[[], str], str]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_recorded_facts_lead_to_the_line(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked, expected = CASES[name]
-    if name == "OVL-KRN-04":
+    if name in ("OVL-KRN-04", "OVL-LOW-08"):
         monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "h", "5.4.0", "#1", "x86_64")))
 
     line = asked()
@@ -192,6 +261,25 @@ def test_recorded_facts_lead_to_the_line(name: str, monkeypatch: pytest.MonkeyPa
         line.replace(os.uname().release, "K")
         == f"{expected}; {remedy(name[:10])}; ocishim explain {name[:10]}"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "backends"), [("zfs-2.1", ["fuse", "kernel"]), ("zfs-2.3", ["kernel", "kernel"])]
+)
+def test_zfs_as_upper_and_as_lower_layer(name: str, backends: list[str]) -> None:
+    """What doctor BUNDLE found under QEMU: ZFS below ZFS, ZFS below tmpfs; 2.1 is no upper layer."""
+    bundle = recorded(name).bundle
+    assert bundle
+    report = diagnosis.judge(bundle)
+
+    who = {"kernel": "mounted by the kernel", "fuse": "mounted by fuse-overlayfs"}
+    places = ("mounts[0] on /data", "mounts[1] on /lower")
+    assert [verdict.line.what for verdict in report.verdicts] == [
+        f"{place}: {who[backend]}" for place, backend in zip(places, backends, strict=True)
+    ]
+    assert report.status == 0
+    pages = {line.page for lines in report.sections.values() for line in lines if line.page}
+    assert pages == {"OVL-LOW-15"} | ({"OVL-UPP-01"} if "2.1" in name else set())
 
 
 def remedy(id_: str) -> str:

@@ -74,6 +74,10 @@ MESSAGES = [
     ),
     ("overlayfs: maximum fs stacking depth exceeded", "OVL-KRN-08"),
     ("overlayfs: idmapped layers are currently not supported", "OVL-UNS-03"),
+    (
+        "OCI runtime error: mount_setattr: Failed to change bind mount attributes: Invalid argument",
+        "OVL-UNS-04",
+    ),
     ("overlayfs: too many lower directories, limit is 500", "OVL-OPT-02"),
     ("VFS: Legacy: Cumulative options too large", "OVL-OPT-02"),
     ("VFS: Legacy: Option 'upperdir' contained comma", "OVL-OPT-26"),

@@ -48,6 +48,7 @@ def test_the_plan_of_an_overlay(host: Host, layered: Bundle) -> None:
             {"role": "lowerdir", "path": f"{directory}/bottom"},
             {"role": "workdir", "path": f"{directory}/work"},
         ],
+        "id_mappings": None,
         "backend": "kernel",
         "candidates": [
             {
@@ -69,6 +70,7 @@ def test_the_plan_of_an_overlay(host: Host, layered: Bundle) -> None:
         "added": [],
         "flags": ["nosuid"],
         "mounted_on": f"{STAGE}/1",
+        "writers": {},
     }
     assert found["runtime"] == {"path": host.path("runc"), "kind": "runc"}
     assert found["exec"][:4] == [host.path("runc"), "run", "--bundle", str(directory)]
@@ -256,3 +258,21 @@ def test_a_name_without_a_slash_is_a_bundle_too(host: Host, layered: Bundle) -> 
     result = host.run("runc", [OCISHIM, *words], cwd=layered.directory.parent)
 
     assert json.loads(result.out)["bundle"] == str(layered.directory)
+
+
+def test_whose_files_the_layers_become(host: Host, layered: Bundle) -> None:
+    [entry] = layered.spec["mounts"][1:]
+    entry["uidMappings"] = [
+        {"containerID": 0, "hostID": 0, "size": 1}, {"containerID": 1000, "hostID": 1, "size": 10},
+    ]  # fmt: skip
+    entry["gidMappings"] = [{"containerID": 0, "hostID": 0, "size": 1}]
+
+    [mount] = document(host, layered)["mounts"]
+    text = plan(host, layered).out
+
+    assert mount["id_mappings"] == {"uid": entry["uidMappings"], "gid": entry["gidMappings"]}
+    assert [line for line in text.splitlines() if "of the layers" in line] == [
+        "  owners    uid 0 of the layers is 0",
+        "            uid 1000-1009 of the layers are 1-10",
+        "            gid 0 of the layers is 0",
+    ]

@@ -75,6 +75,41 @@ def test_the_same_name_gets_the_same_placeholder_everywhere() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            "failed to verify upper (alice2/secret, ino=5, err=-116), try deleting index dir or mounting "
+            "with '-o index=off' to disable inodes index",
+            "failed to verify upper (name-1/name-2, ino=5, err=-116), try deleting index dir or mounting "
+            "with '-o index=off' to disable inodes index",
+        ),
+        ("failed to resolve 'acme/lower': -2", "failed to resolve 'name-1/lower': -2"),
+        ("failed to resolve acme corp: -2, db7", "failed to resolve name-1 name-2: -2, name-3"),
+        ("filesystem on /srv/acme not supported", "filesystem on /srv/name-1 not supported"),
+        ("overlapping lowerdir path, /lib/modules/x.ko", "overlapping lowerdir path, /lib/modules/x.ko"),
+        ("nfs: server db7.acme not responding", "nfs: server name-1.name-2 not responding"),
+        ("/ is not a mount point, as in a chroot", "/ is not a mount point, as in a chroot"),
+    ],
+)
+def test_of_the_kernels_words_those_stay_that_the_catalogue_knows(said: str, shown: str) -> None:
+    nobody = redact.Secrets()
+    document = changed("6.18", trials=[{**RECORDED["6.18"]["trials"][0], "mount": no(said)}])
+    in_a_line = changed("zfs-2.1")
+    candidate = in_a_line["bundle"]["mounts"][0]["candidates"][0]
+    candidate["rejected"] = f"upperdir=/srv is on ZFS (kernel log: {said}); nor by fuse-overlayfs: words stay"
+
+    found = redacted(in_a_line, nobody)["bundle"]["mounts"][0]["candidates"][0]["rejected"]
+
+    assert redacted(document, nobody)["trials"][0]["mount"]["said"] == shown
+    assert found == f"upperdir=/srv is on ZFS (kernel log: {shown}); nor by fuse-overlayfs: words stay"
+
+
+def no(said: str) -> dict[str, str]:
+    """Give a refused attempt."""
+    return {"result": "no", "step": "mount", "errno": "EINVAL", "said": said}
+
+
 def test_facts_and_a_report_can_share_their_placeholders() -> None:
     shared = redact.Placeholders(SECRETS)
     facts = known.load(json.dumps(changed("6.18", fuse__program="/opt/acme/fuse-overlayfs")))

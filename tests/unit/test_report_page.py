@@ -7,8 +7,9 @@ import re
 import pytest
 from unit.test_doctor import RECORDED, changed, judged
 
-from ocishim import doctor, findings
+from ocishim import findings
 from ocishim.cli import page, text
+from ocishim.cli.doctor import report_on
 from ocishim.cli.main import main
 from ocishim.probe.facts import load
 from ocishim.report import Line, Report, Verdict, join
@@ -86,7 +87,7 @@ def test_a_page_has_the_report_the_findings_and_the_facts(
         for part in (finding.title, finding.cause, finding.remedy, *finding.command):
             assert part in found.text
     assert data in found.text
-    assert doctor.judge(load(found.text[found.text.index("{\n") : found.text.rindex("}") + 1])) == report
+    assert report_on(load(found.text[found.text.index("{\n") : found.text.rindex("}") + 1])) == report
 
 
 def test_hostile_text_stays_text() -> None:

@@ -80,12 +80,13 @@ def test_the_schema_has_the_options_of_the_code() -> None:
         for word in ([name] if values is None else [f"{name}={value}" for value in values])
     }
     defs = OVERLAY["$defs"]
-    expected = [kernel, {*options.FLAGS}, {*options.PROPAGATION}, {*options.NEUTRAL, ""}]
+    expected = [kernel, {*options.FLAGS}, {*options.PROPAGATION}, {*options.IDMAP}, {*options.NEUTRAL, ""}]
 
     assert expected == [
         set(WORDS),
         set(defs["mountFlag"]["enum"]),
         set(defs["propagation"]["enum"]),
+        set(defs["idmap"]["enum"]),
         set(defs["neutral"]["enum"]),
     ]
     assert [*options.KERNEL] == [option["title"] for option in defs["overlayOption"]["anyOf"]]
@@ -114,7 +115,7 @@ def test_options_that_the_code_takes_are_valid(words: list[str]) -> None:
 #: What only the code finds: what stands between options, and what a schema has no words for.
 BEYOND = (
     "half a surrogate", "lower layers: the kernel", "behind a data-only", "contradicts xino",
-    "with another value",
+    "with another value", "without mappings",
 )  # fmt: skip
 EXPRESSED = [words for words, message in test_overlay.OPTIONS if not any(text in message for text in BEYOND)]
 
