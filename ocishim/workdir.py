@@ -2,7 +2,7 @@
 
 import os
 
-from . import refusal, watch
+from . import patience, refusal, watch
 from .errors import HostError, ShimError, SpecError, SyscallError, words
 from .probe import busy, holder, layer, room
 
@@ -28,24 +28,31 @@ class Workdir:
         self._suspects = list(holder.search([upper])) if os.geteuid() else []
         try:
             self._watch = watch.begin()
-        except SyscallError as e:
-            _remove(path)
-            remedy = "raise the sysctl fs.inotify.max_user_instances"
-            raise HostError(f"view of --upper {upper.path}", str(e), remedy) from None
-        begin, self._begin = os.pipe2(os.O_CLOEXEC)
-        self._end, end = os.pipe2(os.O_CLOEXEC)
-        child = os.fork()
-        if child:
-            os.waitpid(child, 0)
+            begin, self._begin = os.pipe2(os.O_CLOEXEC)
+            self._end, end = os.pipe2(os.O_CLOEXEC)
+            child = patience.fork()
+            if child == 0:
+                self._start(begin, end)
             os.close(begin)
             os.close(end)
-            return
+            if os.waitpid(child, 0)[1]:
+                raise HostError(f"workdir {path}", "no process that could remove it afterwards", "try again")
+        except Exception as e:
+            _remove(path)
+            if isinstance(e, SyscallError):
+                remedy = "raise the sysctl fs.inotify.max_user_instances"
+                raise HostError(f"workdir {path}", str(e), remedy) from None
+            raise
+
+    def _start(self, begin: int, end: int) -> "NoReturn":
+        status = 1
         try:
             os.setsid()
-            if os.fork() == 0:  # init's child: the command must not be told of its end
-                _keep(path, begin, self._watch, [end, *locks])
+            if patience.fork() == 0:  # init's child: the command must not be told of its end
+                _keep(self.path, begin, self._watch, [end, *self.locks])
+            status = 0
         finally:
-            os._exit(0)
+            os._exit(status)
 
     def check_alone(self, scratch: str, where: str) -> None:
         """Raise SpecError if another namespace of the user has upperdir; `scratch` is an empty directory."""
@@ -54,8 +61,12 @@ class Workdir:
                 raise _in_use(found, where)
 
     def mounted_on(self, target: str) -> None:
-        """Keep the directory until the overlay that is mounted there is gone. Raises SyscallError."""
-        watch.add(self._watch, target)
+        """Keep the directory until the overlay that is mounted there is gone. Raises HostError."""
+        try:
+            watch.add(self._watch, target)
+        except SyscallError as e:
+            remedy = "raise the sysctl fs.inotify.max_user_watches"
+            raise HostError(f"workdir {self.path}", str(e), remedy) from None
         os.write(self._begin, b".")
 
     def give_up(self) -> None:
