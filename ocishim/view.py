@@ -94,6 +94,9 @@ def _mount(
         mount.upper, mount.work = _throw_away(stage.path, os.path.join(directory, mount.lower[0]))
     [step] = plan.make([mount], prepare.look([mount], directory, this), this, mode)
     if work:
+        empty = f"{stage.path}/empty"
+        os.makedirs(empty, exist_ok=True)
+        work.check_alone(empty, _WHERE)
         stage.check_free([step])
     _show(Choice(stage, settings), step, mount.destination, stage.path)
     if work:

@@ -2,9 +2,9 @@
 
 import os
 
-from . import refusal, watch
-from .errors import HostError, ShimError, SyscallError, words
-from .probe import holder, layer, room
+from . import patience, refusal, watch
+from .errors import HostError, ShimError, SpecError, SyscallError, words
+from .probe import busy, holder, layer, room
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,33 +22,51 @@ class Workdir:
     """
 
     def __init__(self, upper: "layer.Layer", path: str, locks: list[int]) -> None:
-        self.upper = upper.path
         self.path = path
         self.locks = locks
+        # What a user's other namespaces have cannot be seen from within one.
+        self._suspects = list(holder.search([upper])) if os.geteuid() else []
         try:
             self._watch = watch.begin()
-        except SyscallError as e:
-            _remove(path)
-            remedy = "raise the sysctl fs.inotify.max_user_instances"
-            raise HostError(f"view of --upper {upper.path}", str(e), remedy) from None
-        begin, self._begin = os.pipe2(os.O_CLOEXEC)
-        self._end, end = os.pipe2(os.O_CLOEXEC)
-        child = os.fork()
-        if child:
-            os.waitpid(child, 0)
+            begin, self._begin = os.pipe2(os.O_CLOEXEC)
+            self._end, end = os.pipe2(os.O_CLOEXEC)
+            child = patience.fork()
+            if child == 0:
+                self._start(begin, end)
             os.close(begin)
             os.close(end)
-            return
+            if os.waitpid(child, 0)[1]:
+                raise HostError(f"workdir {path}", "no process that could remove it afterwards", "try again")
+        except Exception as e:
+            _remove(path)
+            if isinstance(e, SyscallError):
+                remedy = "raise the sysctl fs.inotify.max_user_instances"
+                raise HostError(f"workdir {path}", str(e), remedy) from None
+            raise
+
+    def _start(self, begin: int, end: int) -> "NoReturn":
+        status = 1
         try:
             os.setsid()
-            if os.fork() == 0:  # init's child: the command must not be told of its end
-                _keep(path, begin, self._watch, [end, *locks])
+            if patience.fork() == 0:  # init's child: the command must not be told of its end
+                _keep(self.path, begin, self._watch, [end, *self.locks])
+            status = 0
         finally:
-            os._exit(0)
+            os._exit(status)
+
+    def check_alone(self, scratch: str, where: str) -> None:
+        """Raise SpecError if another namespace of the user has upperdir; `scratch` is an empty directory."""
+        for found in self._suspects:
+            if busy.is_busy(found[0].path, scratch) is not False:
+                raise _in_use(found, where)
 
     def mounted_on(self, target: str) -> None:
-        """Keep the directory until the overlay that is mounted there is gone. Raises SyscallError."""
-        watch.add(self._watch, target)
+        """Keep the directory until the overlay that is mounted there is gone. Raises HostError."""
+        try:
+            watch.add(self._watch, target)
+        except SyscallError as e:
+            remedy = "raise the sysctl fs.inotify.max_user_watches"
+            raise HostError(f"workdir {self.path}", str(e), remedy) from None
         os.write(self._begin, b".")
 
     def give_up(self) -> None:
@@ -78,10 +96,7 @@ def make(upper: "layer.Layer", where: str) -> Workdir:
 
 
 def _lock(upper: "layer.Layer", where: str) -> list[int]:
-    """Keep others out of an upperdir.
-
-    Who has it is looked for here: what a user's other namespaces have cannot be seen from within one.
-    """
+    """Keep others out of an upperdir. Raises SpecError if one has it."""
     import time
 
     begin = time.monotonic()
@@ -90,18 +105,19 @@ def _lock(upper: "layer.Layer", where: str) -> list[int]:
     while not found and holder.is_locked(upper) and waited < holder.PATIENCE:
         time.sleep(0.05)  # one that begins is seen in a moment, one that ends is gone in a moment
         waited = time.monotonic() - begin
-        found = _user(upper) or (holder.server([upper]) if waited > holder.LINGER else None)
-    locks: list[int] = []
+        found = next(holder.search([upper]), None)
+        if not found and waited > holder.LINGER:
+            found = holder.server([upper])
     if not found:
         locks, taken, by = holder.lock([upper])
-        found = (taken, by) if taken else None if os.geteuid() == 0 else _user(upper)
-    if found:
-        raise refusal.of("OVL-OPT-13", where, role=found[0].role, path=found[0].path, other=found[1])
-    return locks
+        if not taken:
+            return locks
+        found = (taken, by)
+    raise _in_use(found, where)
 
 
-def _user(upper: "layer.Layer") -> "tuple[layer.Layer, str] | None":
-    return next(iter(holder.search([upper])), None)
+def _in_use(found: "tuple[layer.Layer, str]", where: str) -> SpecError:
+    return refusal.of("OVL-OPT-13", where, role=found[0].role, path=found[0].path, other=found[1])
 
 
 def _keep(path: str, begin: int, unmounted: int, held: list[int]) -> "NoReturn":

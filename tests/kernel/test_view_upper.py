@@ -163,6 +163,28 @@ def test_a_refused_view_leaves_neither_workdir_nor_upper_layer(person: Person) -
     assert person.names() == {"place"}
 
 
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("inotify_init1:error=EMFILE", "raise the sysctl fs.inotify.max_user_instances"),
+        ("inotify_add_watch:error=ENOSPC", "raise the sysctl fs.inotify.max_user_watches"),
+        ("pipe2:error=EMFILE:when=2", "raise the limit of open files (ulimit -n)"),
+        ("clone:error=EAGAIN:when=1", "(ulimit -u)"),
+        ("setsid:error=EPERM", "no process that could remove it afterwards; try again"),
+    ],
+)
+def test_what_cannot_be_kept_is_not_begun(person: Person, call: str, said: str) -> None:
+    person.lay("place")
+    name = call.partition(":")[0]
+    trace = ("strace", "-f", "-qq", "--seccomp-bpf", "-o", "/dev/null", "-e", f"trace={name}", "-e")
+
+    result = person.run(*trace, f"inject={call}", OCISHIM, *WORDS, "kernel", "--", "true")
+
+    assert (result.status, result.out, result.err.count("\n")) == (1, "", 1)
+    assert result.err.endswith(f"{said}\n")
+    assert person.names() == {"place"}
+
+
 def test_a_mount_point_has_no_room_beside_it(host: Host) -> None:
     place, upper = host.directory / "place", host.directory / "upper"
     place.mkdir()

@@ -32,7 +32,7 @@ def test_a_page_says_what_help_says(pages: dict[str, pathlib.Path], name: str) -
         for param in command.get_params(context):
             record = param.get_help_record(context)
             if record and isinstance(param, click.Option):
-                assert f".TP {record[0]} {record[1]}" in said
+                assert f".TP {record[0]} {' '.join(record[1].split())}" in said
     for text in (command.help or "", (command.epilog or "").rpartition("Exit status: ")[2]):
         for paragraph in text.replace("\b\n", "").split("\n\n"):
             assert " ".join(paragraph.split()) in said
