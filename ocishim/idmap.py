@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 #: Marks a container whose user namespace ocishim made: a later command must join it first.
 MADE = "dev.ocishim/user-namespace"
 _VALUE = "ocishim's"
+#: The mark's value where the spec names the namespace: it may be deeper than one that ocishim makes.
+JOINED = "joined"
 
 
 class User:
@@ -79,7 +81,7 @@ def choose(spec: dict[str, object], user: User, fills_in: bool = False) -> Names
         raise SpecError(f"{where}.path", "no string", "name a user namespace", "OVL-RUN-08")
     if path:
         found = Namespace(path)
-        found.edits |= _without_namespace(spec) | _mark(spec)
+        found.edits |= _without_namespace(spec) | _mark(spec, JOINED)
         return found
     found = Namespace()
     uids, gids = _asked(spec, "uidMappings"), _asked(spec, "gidMappings")
@@ -172,13 +174,13 @@ def _entry(spec: dict[str, object]) -> tuple[str, dict[str, object] | None]:
     return found
 
 
-def _mark(spec: dict[str, object]) -> "Edits":
+def _mark(spec: dict[str, object], value: str = _VALUE) -> "Edits":
     annotations = spec.get("annotations")
     if isinstance(annotations, dict):
-        return {("annotations", MADE): _VALUE}
+        return {("annotations", MADE): value}
     if annotations is not None:
         raise SpecError("annotations", "no object", "write { … }", "OVL-RUN-08")
-    return {("annotations",): {MADE: _VALUE}}
+    return {("annotations",): {MADE: value}}
 
 
 def _without_namespace(spec: dict[str, object]) -> "Edits":

@@ -3,30 +3,40 @@
 import os
 
 from .. import jsontext
+from ..bundle import LARGEST
 from ..errors import HostError, words
-from ..idmap import MADE
+from ..idmap import JOINED, MADE
 
 
 class Made:
-    """A container in a user namespace that ocishim made; `pid` is a process of it, 0 where none is known."""
+    """A container in a user namespace that ocishim made or joined.
 
-    __slots__ = ("pid",)
+    `pid` is a process of it, 0 where none is known; `is_joined` tells that the spec named the namespace.
+    """
 
-    def __init__(self, pid: int) -> None:
+    __slots__ = ("is_joined", "pid")
+
+    def __init__(self, pid: int, is_joined: bool = False) -> None:
         self.pid = pid
+        self.is_joined = is_joined
 
     def namespace(self) -> int:
-        """Give a descriptor of that user namespace, -1 if no process is left in it."""
+        """Give a descriptor of that user namespace, -1 if no process is left in it.
+
+        In the one that ocishim made the runtime may have made another; in one that the spec names it has not.
+        """
         from ..userns import below_mine
 
         try:
             own = os.open(f"/proc/{self.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             return -1
-        try:
-            return below_mine(own)
-        finally:
-            os.close(own)
+        below = below_mine(own)
+        if self.is_joined and below >= 0:
+            os.close(below)
+            return own
+        os.close(own)
+        return below
 
 
 def look(root: str, kind: str, name: str) -> Made | None:
@@ -39,22 +49,29 @@ def look(root: str, kind: str, name: str) -> Made | None:
     if kind == "runsc":
         ending = f"_sandbox:{name}.state"
         text = next((_read(f"{root}/{file}") for file in _list(root) if file.endswith(ending)), "")
-        return _made(text, ("sandbox", "pid")) if MADE in text else None
+        made = _made(text, text, ("sandbox", "pid"))
+        if made:
+            made.is_joined = False  # a sandbox makes a user namespace for itself
+        return made
     if kind == "crun":
         text = _read(f"{root}/{name}/config.json")
-        return _made(_read(f"{root}/{name}/status"), ("pid",)) if MADE in text else None
+        return _made(text, _read(f"{root}/{name}/status"), ("pid",))
     text = _read(f"{root}/{name}/state.json")
-    return _made(text, ("init_process_pid",)) if MADE in text else None
+    return _made(text, text, ("init_process_pid",))
 
 
-def _made(text: str, keys: tuple[str, ...]) -> Made:
+def _made(marked: str, text: str, keys: tuple[str, ...]) -> Made | None:
+    """Read the process from a JSON text; None if the mark is not in the other one."""
+    if MADE not in marked:
+        return None
+    is_joined = marked.partition(MADE)[2].lstrip('": =').startswith(JOINED)
     try:
         value = jsontext.loads(text)
     except jsontext.JSONError:
         value = None
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
-    return Made(value if isinstance(value, int) and value > 0 else 0)
+    return Made(value if isinstance(value, int) and value > 0 else 0, is_joined)
 
 
 def _list(root: str) -> list[str]:
@@ -66,12 +83,22 @@ def _list(root: str) -> list[str]:
 
 
 def _read(path: str) -> str:
+    """Read a state file, "" if it is none: in a directory that others write it may be a FIFO, or endless."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError as e:
         _refused(e, path)
         return ""
+    try:
+        found = os.fstat(file)
+        if found.st_mode & 0o170000 != 0o100000 or found.st_size > LARGEST:
+            return ""
+        text = b""
+        while chunk := os.read(file, 65536):
+            text += chunk
+    finally:
+        os.close(file)
+    return text.decode("utf-8", "surrogateescape")
 
 
 def _refused(error: OSError, path: str) -> None:

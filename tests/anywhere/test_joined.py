@@ -26,6 +26,18 @@ def held(person: Person) -> Iterator[int]:
         process.kill()
 
 
+@pytest.fixture
+def deep(person: Person) -> Iterator[int]:
+    """Let a process of the user hold a user namespace within one; give its pid."""
+    outer = ["unshare", "--user", "--map-root-user", "--map-auto"]
+    inner = ["unshare", "--user", "--map-root-user", "sh", "-c", "echo; exec sleep 1000"]
+    with subprocess.Popen([*person.become, *outer, *inner], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"\n"
+        yield process.pid
+        process.kill()
+
+
 def join(bundle: OwnBundle, path: str) -> None:
     bundle.overlay()
     bundle.spec["linux"]["namespaces"].append({"type": "user", "path": path})
@@ -44,6 +56,27 @@ def test_a_terminal_gets_no_group_that_it_does_not_map(
     bundle.work("ls -d /dev/pts")
 
     assert person.container(runtime, bundle) == Result(0, "/dev/pts\n", "")
+
+
+def test_a_later_process_is_in_the_one_that_the_spec_names(
+    person: Person, bundle: OwnBundle, runtime: str, deep: int
+) -> None:
+    join(bundle, f"/proc/{deep}/ns/user")
+    bundle.spec["process"]["args"] = ["sleep", "1000"]
+    name = person.id(runtime)
+
+    def do(*words: str) -> Result:
+        return person.ocishim(runtime, *words, detached=True)
+
+    assert do("run", "--detach", "--bundle", bundle.path, name) == Result(0, "", "")
+    assert do("exec", name, "sh", "-c", "touch /ov/new; cmp /proc/1/uid_map /proc/self/uid_map") == Result(
+        0, "", ""
+    )
+    if runtime != "runsc":  # which has user namespaces of its own
+        inode = os.readlink(f"/proc/{deep}/ns/user")
+        assert do("exec", name, "readlink", "/proc/self/ns/user") == Result(0, f"{inode}\n", "")
+    assert do("kill", name, "KILL") == Result(0, "", "")
+    assert do("delete", "--force", name) == Result(0, "", "")
 
 
 REFUSED = {
