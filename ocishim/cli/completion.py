@@ -66,8 +66,8 @@ def completion(ctx: click.Context, shell: str) -> None:
     """Print the script that makes a shell complete ocishim's command lines.
 
     \b
-    bash:   source <(ocishim completion bash)                          in ~/.bashrc
-    zsh:    source <(ocishim completion zsh)           in ~/.zshrc, behind compinit
+    bash:   source <(ocishim completion bash)                        in ~/.bashrc
+    zsh:    source <(ocishim completion zsh)         in ~/.zshrc, behind compinit
     fish:   ocishim completion fish >~/.config/fish/completions/ocishim.fish
 
     Commands, options, runtimes, bundles (directories with a config.json) and the ids of findings are

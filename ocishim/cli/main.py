@@ -70,7 +70,7 @@ def ocishim() -> None:
 
     \b
     Run a bundle:             ocishim run --runtime runsc BUNDLE
-    In place of a runtime:    ocishim-runsc create --bundle BUNDLE ID  (a link to ocishim)
+    In place of a runtime:    ocishim-runsc create --bundle BUNDLE ID  (a link)
     """
 
 

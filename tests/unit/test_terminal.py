@@ -55,6 +55,15 @@ def visible(text: str) -> str:
     return "\n".join(line.rpartition("\r\x1b[K")[2] for line in text.replace("\r\n", "\n").split("\n"))
 
 
+@pytest.mark.parametrize(
+    "command", ["", "run", "plan", "doctor", "explain", "completion", "view", "diff", "unshare", "help"]
+)
+def test_help_fits_a_terminal(command: str) -> None:
+    text = subprocess.run([OCISHIM, *command.split(), "--help"], capture_output=True, text=True, check=True)
+
+    assert [line for line in text.stdout.splitlines() if len(line) > 80] == []
+
+
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&- <&-"])
 def test_where_the_caller_has_closed_its_output(closed: str) -> None:
     words = [str(OCISHIM), "doctor", "--facts", FACTS]
