@@ -153,6 +153,21 @@ def test_what_is_killed_leaves_nothing(person: Person, mode: str) -> None:
         assert wait_for(lambda: person.names() - {"upper"} == {"place"}), (delay, person.names())
 
 
+@pytest.mark.parametrize(
+    "point",
+    ["mkdir:when=2", "unshare:when=1", "mount:when=2", "fsmount:when=1", "umount2:when=1"],
+)
+def test_killed_at_a_system_call_it_leaves_nothing(person: Person, point: str) -> None:
+    person.lay("place")
+    name, _, when = point.partition(":")
+    inject = ("-e", f"trace={name}", "-e", f"inject={name}:signal=KILL:{when}")
+
+    result = person.run("strace", "-qq", "-o", "/dev/null", *inject, OCISHIM, *WORDS, "kernel", "--", "true")
+
+    assert result.status == -9
+    assert wait_for(lambda: person.names() - {"upper"} == {"place"})
+
+
 def test_what_is_left_where_even_the_keeper_was_killed_is_removed_by_the_next(person: Person) -> None:
     person.lay("place")
     with _started(person, "kernel", "sleep", "1000") as process:
