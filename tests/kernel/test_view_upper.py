@@ -155,7 +155,7 @@ def test_what_is_killed_leaves_nothing(person: Person, mode: str) -> None:
 
 @pytest.mark.parametrize(
     "point",
-    ["mkdir:when=2", "unshare:when=1", "mount:when=2", "fsmount:when=1", "umount2:when=1"],
+    ["mkdir:when=2", "pipe2:when=1", "unshare:when=1", "mount:when=2", "fsmount:when=1", "umount2:when=1"],
 )
 def test_killed_at_a_system_call_it_leaves_nothing(person: Person, point: str) -> None:
     person.lay("place")
