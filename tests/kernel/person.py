@@ -14,13 +14,11 @@ from harness import OCISHIM, ROOT, Result, wait_for
 #: In no /etc/passwd; the second is the first of the ids that it is granted where a test says so.
 UID = 64711
 GRANTED = 1_764_711_000
-#: Names the stranger, with these ids, in a mount namespace.
+#: Over /etc, and not over files in it: who replaces one of those unmounts what is mounted there, for all.
 _GRANT = """
-made="$1/grant.$$"
-{ cat /etc/passwd; echo "stranger:x:$2:$2::/:/bin/sh"; } >"$made"
-mount --bind "$made" /etc/passwd; rm "$made"
-echo "stranger:$3:65536" >"$made"
-for file in subuid subgid; do mount --bind "$made" /etc/$file; done; rm "$made"
+top="$1/etc.$$"; mkdir "$top"; cp /etc/passwd "$top"; echo "stranger:x:$2:$2::/:/bin/sh" >>"$top/passwd"
+for file in subuid subgid; do echo "stranger:$3:65536" >"$top/$file"; done
+chmod 755 "$top"; chmod 644 "$top"/*; mount -t overlay -o lowerdir="$top":/etc overlay /etc
 """
 
 
@@ -89,7 +87,7 @@ class Person:
     def names(self) -> set[str]:
         """Give what lies in the directory, besides what makes this person one."""
         names = {path.name for path in self.directory.iterdir()} - {"config.toml"}
-        return {name for name in names if not name.startswith("fuse.")}
+        return {name for name in names if not name.startswith(("fuse.", "etc."))}
 
     def end(self) -> None:
         """Remove the directory, once what views have made in it is gone."""
