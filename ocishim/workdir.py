@@ -2,7 +2,7 @@
 
 import os
 
-from . import patience, refusal, watch
+from . import linux, patience, refusal, watch
 from .errors import HostError, ShimError, SpecError, SyscallError, words
 from .probe import busy, holder, layer, room
 
@@ -26,7 +26,7 @@ class Workdir:
         self.locks = locks
         self._suspects = suspects
         try:
-            self._watch = watch.begin()
+            self._watch = linux.inotify()
         except SyscallError as e:
             remedy = "raise the sysctl fs.inotify.max_user_instances"
             raise HostError(f"workdir {path}", str(e), remedy) from None
