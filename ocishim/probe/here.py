@@ -27,8 +27,9 @@ class Here:
 
 
 def may_mount() -> bool:
-    """Tell whether this process may mount: root with CAP_SYS_ADMIN (capabilities(7))."""
-    return os.geteuid() == 0 and bool(int(_rights() or "0", 16) & _SYS_ADMIN)
+    """Tell whether this process may mount: root with CAP_SYS_ADMIN (capabilities(7)) or unknown rights."""
+    rights = _rights()
+    return os.geteuid() == 0 and (not rights or int(rights, 16) & _SYS_ADMIN != 0)
 
 
 def look() -> Here:
