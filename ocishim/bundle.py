@@ -99,7 +99,11 @@ def _absolute(path: str) -> str:
         return path
     import os
 
-    return os.path.realpath(path)
+    try:
+        return os.path.realpath(path)
+    except FileNotFoundError:  # of getcwd(2)
+        why = "the current directory does not exist any more"
+        raise SpecError(path, why, "give the bundle's whole path") from None
 
 
 def _exists(path: str) -> bool:

@@ -75,7 +75,9 @@ def choose(spec: dict[str, object], user: User, fills_in: bool = False) -> Names
     """
     where, entry = _entry(spec)
     path = entry.get("path") if entry else None
-    if isinstance(path, str) and path:
+    if path is not None and not isinstance(path, str):
+        raise SpecError(f"{where}.path", "no string", "name a user namespace", "OVL-RUN-08")
+    if path:
         found = Namespace(path)
         found.edits |= _without_namespace(spec) | _mark(spec)
         return found
@@ -115,13 +117,22 @@ def own(id_: int, subordinate: "Sequence[tuple[int, int]]") -> "list[Range]":
             continue  # one id cannot stand for two
         ranges.append((inside, first, count))
         inside += count
-    return ranges
+    return _fitting(ranges)
 
 
 def same(id_: int, subordinate: "Sequence[tuple[int, int]]") -> "list[Range]":
     """Map a user, and the user's subordinate ids, to themselves."""
     others = [(first, first, count) for first, count in subordinate if not first <= id_ < first + count]
-    return [(id_, id_, 1), *others]
+    return _fitting([(id_, id_, 1), *others])
+
+
+def _fitting(ranges: "list[Range]") -> "list[Range]":
+    """Leave out the last ranges where the kernel would not take so many."""
+    from . import shift
+
+    while not shift.fits(ranges):
+        ranges.pop()
+    return ranges
 
 
 def lines(ranges: "Sequence[Range]") -> str:
@@ -151,15 +162,22 @@ def _count(ranges: "Sequence[Range]") -> int:
 def _entry(spec: dict[str, object]) -> tuple[str, dict[str, object] | None]:
     linux = spec.get("linux")
     entries = linux.get("namespaces") if isinstance(linux, dict) else None
+    found: tuple[str, dict[str, object] | None] = ("", None)
     for index, entry in enumerate(entries if isinstance(entries, list) else ()):
         if isinstance(entry, dict) and entry.get("type") == "user":
-            return f"linux.namespaces[{index}]", entry
-    return "", None
+            where = f"linux.namespaces[{index}]"
+            if found[0]:
+                raise SpecError(where, f"a second user namespace, besides {found[0]}", "remove one of them")
+            found = where, entry
+    return found
 
 
 def _mark(spec: dict[str, object]) -> "Edits":
-    if isinstance(spec.get("annotations"), dict):
+    annotations = spec.get("annotations")
+    if isinstance(annotations, dict):
         return {("annotations", MADE): _VALUE}
+    if annotations is not None:
+        raise SpecError("annotations", "no object", "write { … }", "OVL-RUN-08")
     return {("annotations",): {MADE: _VALUE}}
 
 

@@ -3,7 +3,7 @@
 import os
 from errno import ENOENT
 
-from . import filesystems, layers, namespaces, overlay, patience, plan, rewrite
+from . import filesystems, initial, layers, namespaces, overlay, patience, plan, rewrite
 from .choice import Choice
 from .errors import ShimError, SpecError
 from .probe import here, layer, marks
@@ -51,7 +51,7 @@ def enter(inv: "Invocation", runtime: "LowLevelRuntime", found: "Bundle") -> "Na
 
     There is no way back. Raises ShimError if there can be no such namespace.
     """
-    if here.may_mount():
+    if initial.may_mount():
         return None
     from . import rootless
 

@@ -1,4 +1,4 @@
-"""The commands of an ordinary user: their user namespace, their state directory, what runsc needs."""
+"""The commands of who may not mount: their user namespace, their state directory, what runsc needs."""
 
 import posix
 
@@ -33,6 +33,8 @@ def enter(inv: "Invocation", runtime: "LowLevelRuntime", found: "Bundle") -> "Na
     chosen = idmap.choose(found.spec, subordinate.look(), fills_in=runtime.kind == "crun")
     if chosen.path:
         _join(chosen.path)
+        with open("/proc/self/gid_map", encoding="ascii") as table:
+            chosen.edits |= idmap.terminals(found.spec, idmap.ranges(table.read()))
     else:
         userns.make(chosen.uids, chosen.gids)
     if not inv.root:  # as root the runtime would look elsewhere
@@ -78,19 +80,22 @@ def go_on(inv: "Invocation", runtime: "LowLevelRuntime", environ: "Mapping[bytes
 def _join(path: str) -> None:
     from . import userns
 
+    remedy = "name a user namespace that is yours"
     try:
-        file = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+        # A FIFO would have nobody at its other end.
+        file = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK | posix.O_NOCTTY)
     except OSError as e:
-        raise SpecError(
-            "linux.namespaces", f"{path}: {words(e.errno or 0)}", "name a user namespace"
-        ) from None
+        raise SpecError("linux.namespaces", f"{path}: {words(e.errno or 0)}", remedy) from None
+    except ValueError:  # NUL, or half of a surrogate pair
+        raise SpecError("linux.namespaces", f"{path}: no file can have this name", remedy) from None
     try:
+        why = userns.why_not(file)
+        if why:
+            raise SpecError("linux.namespaces", f"{path} {why}", remedy)
         userns.join(file)
     except OSError as e:
-        why = words(e.errno or 0)
-        raise SpecError(
-            "linux.namespaces", f"{path} cannot be joined as its root: {why}", "name one that is yours"
-        ) from None
+        why = f"cannot be joined as its root: {words(e.errno or 0)}"
+        raise SpecError("linux.namespaces", f"{path} {why}", remedy) from None
     finally:
         posix.close(file)
 
@@ -99,8 +104,11 @@ def _state(inv: "Invocation", kind: str, environ: "Mapping[bytes, bytes]") -> st
     """Give the state directory: --root, else the one that the runtime has for a user, made if need be."""
     if inv.root:
         return inv.root
+    if not posix.geteuid() and initial.is_here():  # root who may not mount
+        return f"/run/{kind}"
     directory = environ.get(b"XDG_RUNTIME_DIR", b"").decode("utf-8", "surrogateescape")
     if directory:
+        _check_mine(directory)
         return f"{directory}/{kind}"
     me = _me()
     if _is_mine(f"/run/user/{me}"):
@@ -119,13 +127,28 @@ def _state(inv: "Invocation", kind: str, environ: "Mapping[bytes, bytes]") -> st
     return f"{own}/{kind}"
 
 
+def _check_mine(directory: str) -> None:
+    """Refuse an XDG_RUNTIME_DIR of another user, as su(1) without -l leaves it."""
+    try:
+        owner = posix.stat(directory).st_uid
+    except OSError as e:
+        if e.errno != 13:
+            return  # the runtime makes it, or says why it cannot
+        owner = -1
+    if owner != posix.geteuid() and not posix.access(directory, posix.W_OK | posix.X_OK):
+        raise UsageError(
+            f"XDG_RUNTIME_DIR={directory}", "it is another user's", "unset it, or name a directory of yours"
+        )
+
+
 def _me() -> int:
     """Give the user's id, as it is outside of a user namespace."""
-    if posix.geteuid() or initial.is_here():
-        return posix.geteuid()
+    me = posix.geteuid()
+    if initial.is_here():
+        return me
     with open("/proc/self/uid_map", encoding="ascii") as table:
         ranges = [[int(word) for word in line.split()] for line in table]
-    return next((outside for inside, outside, _ in ranges if inside == 0), 0)
+    return next((outside + me - inside for inside, outside, n in ranges if inside <= me < inside + n), me)
 
 
 def _is_mine(directory: str) -> bool:

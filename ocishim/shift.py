@@ -140,9 +140,14 @@ def ranges(where: str, value: object) -> "Ranges":
     for number, each in enumerate(value):
         found.append(_range(f"{where}[{number}]", each))
         _check_overlap(f"{where}[{number}]", found)
-    if len(found) > _MOST_RANGES or len(_text(tuple(found))) > _LONGEST_MAP:
+    if not fits(found):
         raise SpecError(where, f"{len(found)} ranges are more than the kernel takes", "join some of them")
     return tuple(found)
+
+
+def fits(ranges: "Sequence[tuple[int, int, int]]") -> bool:
+    """Tell whether the kernel takes so many ranges as a map."""
+    return len(ranges) <= _MOST_RANGES and len(_text(tuple(ranges))) <= _LONGEST_MAP
 
 
 def _range(where: str, value: object) -> tuple[int, int, int]:

@@ -61,7 +61,7 @@ def _to_runtime(
 ) -> "NoReturn":
     found = settings.load(environ)
     low_level = runtime.find(inv.runtime, called_by, found, environ)
-    if inv.command and (posix.geteuid() or not initial.is_here()):
+    if inv.command and not (initial.may_mount() and initial.is_here()):
         from . import rootless
 
         rootless.go_on(inv, low_level, environ)

@@ -3,7 +3,7 @@
 import os
 
 from . import linux
-from .errors import HostError, SyscallError, words
+from .errors import SyscallError, words
 from .idmap import lines
 
 TYPE_CHECKING = False
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .idmap import Range
 
 _NS_GET_PARENT = 0xB702  # ioctl_ns(2)
+_NS_GET_NSTYPE = 0xB703
 
 
 def make(uids: "Sequence[Range]", gids: "Sequence[Range]") -> None:
@@ -21,7 +22,7 @@ def make(uids: "Sequence[Range]", gids: "Sequence[Range]") -> None:
     A map of more than one's own id is written by newuidmap(1) and newgidmap(1), from outside. Raises
     HostError if the namespace or its maps may not be made.
     """
-    me = os.getpid()
+    me, uid = _me(), os.geteuid()
     by_helper = [
         (program, ranges)
         for program, ranges in (("newuidmap", uids), ("newgidmap", gids))
@@ -35,11 +36,12 @@ def make(uids: "Sequence[Range]", gids: "Sequence[Range]") -> None:
             helper.end()
         from .probe import denied
 
-        raise denied.explain(e.errno or 0) from None
+        raise denied.explain(e.errno or 0, uid) from None
     why = helper.go() if helper else ""
     if why:
-        remedy = "compare the maps with /etc/subuid and /etc/subgid"
-        raise HostError("user namespace", why, remedy, "OVL-UNS-11")
+        from .probe import denied
+
+        raise denied.explain_map(why)
     try:
         if _is_one(uids):
             _write("/proc/self/uid_map", lines(uids))
@@ -49,7 +51,7 @@ def make(uids: "Sequence[Range]", gids: "Sequence[Range]") -> None:
     except OSError as e:
         from .probe import denied
 
-        raise denied.explain(e.errno or 0) from None
+        raise denied.explain(e.errno or 0, uid) from None
     if any(inside == 0 for inside, _, _ in uids):
         _become_root()
 
@@ -58,6 +60,20 @@ def join(namespace: int) -> None:
     """Join a user namespace by a descriptor, as its root. Raises SyscallError."""
     linux.setns(namespace, linux.CLONE_NEWUSER)
     _become_root()
+
+
+def why_not(namespace: int) -> str:
+    """Say why a file, by its descriptor, is nothing to join, "" if it may be: setns(2) says EINVAL to all."""
+    import fcntl
+
+    try:
+        kind = fcntl.ioctl(namespace, _NS_GET_NSTYPE)
+    except OSError:
+        kind = 0
+    if kind != linux.CLONE_NEWUSER:
+        return "is no user namespace"
+    is_mine = os.fstat(namespace).st_ino == os.stat("/proc/self/ns/user").st_ino
+    return "is the one that this process is in" if is_mine else ""
 
 
 def below_mine(namespace: int) -> int:
@@ -77,6 +93,14 @@ def below_mine(namespace: int) -> int:
             return at
         os.close(at)
         at = parent
+
+
+def _me() -> int:
+    """Give this process's number as /proc has it, where newuidmap looks."""
+    try:
+        return int(os.readlink("/proc/self"))
+    except OSError:
+        return os.getpid()
 
 
 def _is_one(ranges: "Sequence[Range]") -> bool:
@@ -122,7 +146,10 @@ class _Helper:
 
     def go(self) -> str:
         """Let the child map; say what went wrong, "" if nothing did."""
-        os.write(self.start, b".")
+        try:
+            os.write(self.start, b".")
+        except BrokenPipeError:  # somebody has ended the child; its status tells
+            pass
         said = b""
         os.close(self.start)
         while chunk := os.read(self.errors, 4096):
@@ -130,6 +157,8 @@ class _Helper:
         os.close(self.errors)
         status = os.waitstatus_to_exitcode(os.waitpid(self.child, 0)[1])
         text = "; ".join(said.decode(errors="replace").split("\n")).strip("; ")
+        if not text and status < 0:
+            text = f"the process that maps its ids was killed by signal {-status}"
         return (text or f"exit status {status}") if status else ""
 
     def end(self) -> None:
@@ -151,6 +180,8 @@ def _map(target: int, maps: "Sequence[tuple[str, Sequence[Range]]]", errors: int
             os.write(errors, f"{name}: {words(e.errno or 0)}".encode())
             return 1
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if status < 0:
+            os.write(errors, f"{name}: killed by signal {-status}".encode())
         if status:
-            return status
+            return 1
     return 0

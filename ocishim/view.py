@@ -2,7 +2,7 @@
 
 import os
 
-from . import linux, plan, prepare
+from . import initial, linux, plan, prepare
 from .choice import Choice
 from .errors import HostError, ShimError, SyscallError, UsageError, words
 from .overlay import OverlayMount
@@ -113,7 +113,7 @@ def _mount(
 
 def _enter() -> None:
     """Let this process mount: an ordinary user gets a user namespace, whose command has no more rights."""
-    if here.may_mount():
+    if initial.may_mount():
         return
     from . import idmap, userns
     from .probe import subordinate

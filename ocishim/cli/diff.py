@@ -9,9 +9,8 @@ from typing import Any
 import click
 
 from .. import diff as changes
-from .. import options
+from .. import initial, options
 from ..errors import HostError, SpecError, printable, words
-from ..probe import here
 
 _LETTERS = {
     changes.ADDED: "A",
@@ -76,7 +75,7 @@ def diff(upper: str, lower: list[str] | None, form: str) -> None:
     upper = _directory("UPPER", upper)
     found = None if lower is None else [_directory("--lower", path) for path in lower]
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as of any program that lists, for `| head`
-    sees_trusted = here.look().is_initial and here.may_mount()
+    sees_trusted = initial.is_here() and initial.may_mount()
     _become_root()
     is_whole = True
     out = _Json(upper, found) if form == "json" else _Text()

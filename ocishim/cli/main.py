@@ -125,6 +125,9 @@ teach([ocishim, *ocishim.commands.values()])
 
 def main(args: list[str]) -> int:
     """Do what a command line for a person asks for; give the exit status."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # the caller closed it
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - until the end
     try:
         status = ocishim.main(
             args, prog_name="ocishim", standalone_mode=False, color=terminal.colour(), complete_var=COMPLETE

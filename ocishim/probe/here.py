@@ -4,8 +4,6 @@ import os
 
 from .. import initial
 
-#: CAP_SYS_ADMIN's bit in CapEff.
-_SYS_ADMIN = 1 << 21
 _PARAMETERS = "/sys/module/overlay/parameters"
 #: The module's parameters that change what an overlay means.
 _MEANING = ("index", "metacopy", "nfs_export", "redirect_dir", "xino_auto")
@@ -26,27 +24,9 @@ class Here:
         self.rights = rights
 
 
-def may_mount() -> bool:
-    """Tell whether this process may mount: root with CAP_SYS_ADMIN (capabilities(7)) or unknown rights."""
-    rights = _rights()
-    return os.geteuid() == 0 and (not rights or int(rights, 16) & _SYS_ADMIN != 0)
-
-
 def look() -> Here:
     """Look."""
-    return Here(initial.is_here(), defaults(), _rights())
-
-
-def _rights() -> str:
-    try:
-        file = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return ""
-    try:
-        text = os.read(file, 4096).decode(errors="replace")
-    finally:
-        os.close(file)
-    return text.partition("CapEff:")[2].partition("\n")[0].strip()
+    return Here(initial.is_here(), defaults(), initial.rights())
 
 
 def defaults() -> tuple[str, ...]:

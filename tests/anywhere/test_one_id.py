@@ -14,7 +14,22 @@ WHY = {
     "no entry": NO_ENTRY,
     "no new privileges": "newuidmap may not run: no_new_privs is set",
     "newuidmap is not installed": "newuidmap not installed, Debian's package is uidmap",
+    "newuidmap has lost a bit": "newuidmap without set-user-ID root here",
+    "programs without privileges": "newuidmap and newgidmap without set-user-ID root here",
+    "no name": f"uid {STRANGER} has no name, which newuidmap asks for",
     "nothing is installed": "newuidmap and newgidmap not installed, Debian's package is uidmap",
+}
+
+
+#: Shell code that root runs before, with /mnt for what it makes.
+SETUP = {
+    "newuidmap has lost a bit": "mount -t tmpfs -o mode=755 tmpfs /mnt && cp /usr/bin/newuidmap /mnt && "
+    "chmod 755 /mnt/newuidmap && mount --bind /mnt/newuidmap /usr/bin/newuidmap && umount -l /mnt && ",
+    "programs without privileges": "mount --bind /usr/bin /usr/bin && "
+    "mount -o remount,bind,nosuid /usr/bin && ",
+    "no name": "mount -t tmpfs -o mode=755 tmpfs /mnt && "
+    f"echo {STRANGER}:100000:1000 >/mnt/granted && mount --bind /mnt/granted /etc/subuid && "
+    "mount --bind /mnt/granted /etc/subgid && umount -l /mnt && ",
 }
 
 
@@ -30,10 +45,12 @@ def who() -> str:
 
 @pytest.fixture
 def person(directory: pathlib.Path, why: str) -> Iterator[Person]:
-    uid = STRANGER if why == "no entry" else -1
+    uid = STRANGER if why in ("no entry", "no name") else -1
     for person in lend(directory, "user", uid):
         if why == "no new privileges":
             person.become.append("--no-new-privs")
+        elif why in SETUP:
+            person.setup = SETUP[why]
         elif why != "no entry":
             both = ("newuidmap", "newgidmap")
             person.setup = hide(*(both if why == "nothing is installed" else both[:1]))

@@ -92,6 +92,32 @@ def test_another_user_is_refused(person: Person, bundle: OwnBundle, runtime: str
     assert person.run(runtime, [*_ocishim(runtime, "--root", root), "delete", "--force", name]).status == 0
 
 
+@pytest.mark.parametrize("command", ["state", "run"])
+def test_a_runtime_directory_of_another_user_is_refused(
+    person: Person, bundle: OwnBundle, command: str
+) -> None:
+    """As su(1) without -l leaves the variable behind."""
+    bundle.overlay()
+    theirs = person.own(_mkdir(person.directory / "theirs"), STRANGER)
+    words = ["state", "c1"] if command == "state" else ["run", bundle.path]
+
+    result = person.run("runc", [*_ocishim("runc"), *words], env={"XDG_RUNTIME_DIR": str(theirs)})
+
+    why = "it is another user's; unset it, or name a directory of yours"
+    assert result == Result(1, "", f"ocishim: XDG_RUNTIME_DIR={theirs}: {why}\n")
+
+
+def test_the_directory_of_another_id_in_a_user_namespace(person: Person) -> None:
+    """It has the user's id on the host: uid 7 in there is another's out there."""
+    tmp = give_tmp(person)
+    person.become += ["unshare", "--user", "--map-user=7", "--map-group=7"]
+
+    person.run("runc", [*_ocishim("runc"), "state", "c1"])
+
+    made = [p.name for p in tmp.iterdir() if p.name != person.directory.name]
+    assert made == [f"ocishim-{person.uid}"]
+
+
 def _is_a_link(path: pathlib.Path, uid: int) -> None:
     own = _mkdir(path.with_name(f"{path.name}-target"))
     os.chown(own, uid, uid)

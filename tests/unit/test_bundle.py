@@ -32,6 +32,18 @@ WRONG = [
 ]  # fmt: skip
 
 
+def test_the_current_directory_is_gone(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+    with pytest.raises(SpecError) as e:
+        bundle.read(".")
+
+    assert str(e.value) == ".: the current directory does not exist any more; give the bundle's whole path"
+
+
 @pytest.mark.parametrize(("content", "why"), WRONG, ids=[why for _, why in WRONG])
 def test_a_wrong_config_is_refused(tmp_path: pathlib.Path, content: bytes | str | None, why: str) -> None:
     config = tmp_path / "config.json"

@@ -55,6 +55,15 @@ def visible(text: str) -> str:
     return "\n".join(line.rpartition("\r\x1b[K")[2] for line in text.replace("\r\n", "\n").split("\n"))
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&- <&-"])
+def test_where_the_caller_has_closed_its_output(closed: str) -> None:
+    words = [str(OCISHIM), "doctor", "--facts", FACTS]
+
+    done = subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", *words], capture_output=True, check=False)
+
+    assert (done.returncode, done.stderr, bool(done.stdout)) == (0, b"", closed == "2>&-")
+
+
 def test_progress_is_shown_and_leaves_no_trace() -> None:
     screen = Screen("doctor", "--format", "json")
 

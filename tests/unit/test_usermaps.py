@@ -79,6 +79,15 @@ def test_the_namespace_and_the_change_to_the_spec(
     assert ("", maps, edits) == (found.path, (found.uids, found.gids), found.edits)
 
 
+def test_more_ranges_than_the_kernel_takes_are_left_out() -> None:
+    granted = [(100_000 + 2 * number, 1) for number in range(400)]
+
+    maps = idmap.choose({}, User(1000, 100, granted, [(200000, 1)]))
+
+    assert (maps.uids[:2], len(maps.uids)) == ([(0, 1000, 1), (1, 100_000, 1)], 323)
+    assert len(idmap.same(1000, [(first + 3_000_000_000, 1) for first, _ in granted])) == 171
+
+
 def test_a_namespace_by_path_is_joined() -> None:
     spec: dict[str, Any] = {"linux": {"namespaces": [*KINDS, {"type": "user", "path": "/proc/5/ns/user"}]}}
 
@@ -141,6 +150,14 @@ def test_with_one_id_a_terminal_gets_no_group_that_is_not_mapped() -> None:
             "OVL-UNS-11",
         ),
         (POOR, {"linux": linux(*OWN)}, "linux.uidMappings[1]", "OVL-UNS-11"),
+        (
+            RICH,
+            {"linux": {"namespaces": [{"type": "user", "path": 5}]}},
+            "linux.namespaces[0].path",
+            "OVL-RUN-08",
+        ),
+        (RICH, {"linux": {"namespaces": [{"type": "user"}] * 2}}, "linux.namespaces[1]", ""),
+        (RICH, {"annotations": ["a"]}, "annotations", "OVL-RUN-08"),
         (POOR, {"process": {"user": {"uid": 1, "gid": 0}}}, "process.user.uid", "OVL-UNS-12"),
         (POOR, {"process": {"user": {"uid": 0, "gid": 1}}}, "process.user.gid", "OVL-UNS-12"),
         (
