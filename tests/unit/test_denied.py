@@ -18,7 +18,7 @@ MOST = "user.max_user_namespaces"
         (EPERM, {CLONE: "1", APPARMOR: "1"}, "OVL-KRN-10", f"{APPARMOR}=1: AppArmor takes all"),
         (ENOSPC, {CLONE: "1", MOST: "0"}, "OVL-KRN-12", f"{MOST}=0: no further user namespace can be made"),
         (ENOSPC, {MOST: "100"}, "OVL-KRN-12", f"{MOST}=used up: no further user namespace can be made"),
-        (EPERM, {MOST: "100", APPARMOR: "0"}, "OVL-KRN-15", "uid "),
+        (EPERM, {MOST: "100", APPARMOR: "0"}, "OVL-KRN-15", "uid 1000 has no CAP_SYS_ADMIN here"),
     ],
 )
 def test_the_switch_is_named(
@@ -26,7 +26,7 @@ def test_the_switch_is_named(
 ) -> None:
     monkeypatch.setattr(denied, "_sysctl", lambda name: sysctls.get(name, ""))
 
-    found = denied.explain(errno)
+    found = denied.explain(errno, 1000)
 
     assert isinstance(found, HostError)
     assert (found.page, found.why[: len(why)]) == (page, why)
