@@ -1,11 +1,8 @@
 """Capabilities that go through exec although the user is not root (capabilities(7), ambient)."""
 
-import ctypes
+from . import linux
 
-_PR_CAP_AMBIENT = 47
-_PR_CAP_AMBIENT_RAISE = 2
-_VERSION_3 = 0x20080522
-#: More than any kernel has; those that it does not know are EINVAL.
+#: More than any kernel has.
 _NUMBERS = range(64)
 
 
@@ -14,12 +11,14 @@ def keep() -> None:
 
     In a user namespace whose map has no root, exec takes them all otherwise.
     """
-    libc = ctypes.CDLL(None)
-    header = (ctypes.c_uint32 * 2)(_VERSION_3, 0)
-    data = (ctypes.c_uint32 * 6)()  # twice effective, permitted, inheritable
-    if libc.capget(header, data):
+    try:
+        sets = linux.capabilities()
+        low, high = sets[4:8], sets[16:20]  # what is permitted becomes inheritable, too
+        linux.set_capabilities(sets[:8] + low + sets[12:20] + high)
+    except OSError:
         return
-    data[2], data[5] = data[1], data[4]
-    libc.capset(header, data)
     for number in _NUMBERS:
-        libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, number, 0, 0)
+        try:
+            linux.raise_ambient(number)
+        except OSError:  # this kernel has no such capability, or this process not
+            continue

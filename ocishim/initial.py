@@ -17,8 +17,11 @@ def is_here() -> bool:
 
 
 def may_mount() -> bool:
-    """Tell whether this process may mount: root with CAP_SYS_ADMIN (capabilities(7))."""
-    return posix.geteuid() == 0 and bool(int(rights() or "0", 16) & _SYS_ADMIN)
+    """Tell whether this process may mount: root with CAP_SYS_ADMIN (capabilities(7)) or unknown rights."""
+    if posix.geteuid():
+        return False
+    found = rights()
+    return not found or int(found, 16) & _SYS_ADMIN != 0
 
 
 def rights() -> str:

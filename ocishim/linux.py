@@ -52,6 +52,9 @@ class _libc:
     setfsgid = _function("setfsgid", 1)
     capget = _function("capget", 2)
     capset = _function("capset", 2)
+    prctl = _function("prctl", 5)
+    inotify_init1 = _function("inotify_init1", 1)
+    inotify_add_watch = _function("inotify_add_watch", 3)
     name_to_handle_at = _function("name_to_handle_at", 5)
     syscall = _function("syscall", 7)
     syscall.restype = _Long
@@ -113,6 +116,8 @@ MOUNT_ATTR_STRICTATIME = 0x20
 MOUNT_ATTR_NODIRATIME = 0x80
 _MOUNT_ATTR_IDMAP = 0x00100000
 #: _LINUX_CAPABILITY_VERSION_3, and 0 for this process.
+_PR_CAP_AMBIENT = 47
+_PR_CAP_AMBIENT_RAISE = 2
 _CAPABILITY_VERSION_3 = 0x20080522.to_bytes(4, ORDER) + bytes(4)
 _SYS_MOUNT_SETATTR = 442
 
@@ -217,15 +222,30 @@ def setfsids(uid: int, gid: int) -> None:
 
 
 def capabilities() -> bytes:
-    """capget(2): this process's sets, opaque."""
+    """capget(2): this process's sets: twice effective, permitted, inheritable, 32 bits each."""
     sets = (_Char * 24)()
     _check(_libc.capget(_CAPABILITY_VERSION_3, sets), "capget")
     return bytes(sets)
 
 
 def set_capabilities(sets: bytes) -> None:
-    """capset(2) of what `capabilities` gave."""
+    """capset(2), in the form of `capabilities`."""
     _check(_libc.capset(_CAPABILITY_VERSION_3, sets), "capset")
+
+
+def raise_ambient(capability: int) -> None:
+    """prctl(2), PR_CAP_AMBIENT_RAISE. EPERM where it is not permitted and inheritable, EINVAL for none."""
+    _check(_libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability, 0, 0), "prctl")
+
+
+def inotify() -> int:
+    """inotify_init1(2): a descriptor, close-on-exec. EMFILE where the user has too many of them."""
+    return _check(_libc.inotify_init1(os.O_CLOEXEC), "inotify_init1")
+
+
+def watch(inotify: int, path: str, events: int) -> None:
+    """inotify_add_watch(2)."""
+    _check(_libc.inotify_add_watch(inotify, os.fsencode(path), events), "inotify_add_watch", path)
 
 
 def move_mount(fd: int, target: str) -> None:

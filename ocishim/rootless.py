@@ -23,9 +23,12 @@ def enter(inv: "Invocation", runtime: "LowLevelRuntime", found: "Bundle") -> "Na
 
     Gives what that changes. Raises ShimError if there can be none.
     """
-    from . import idmap, userns
+    from . import idmap, refusal, userns
     from .probe import subordinate
 
+    without = refusal.without_proc()
+    if without:
+        raise without
     root = _state(inv, runtime.kind, posix.environ)
     chosen = idmap.choose(found.spec, subordinate.look(), fills_in=runtime.kind == "crun")
     if chosen.path:

@@ -77,7 +77,7 @@ def make(asked: Asked, settings: "Settings", mode: str) -> None:
             mount.upper, mount.work = upper.path, work.path
         _mount(mount, asked, settings, mode, directory, work)
     except ShimError as e:
-        _undo(work, made)
+        _undo(work, "" if e.page == "OVL-OPT-13" else made)  # who has it began after it was made
         raise _own_words(e, mount.upper if not asked.upper else "") from None
     except Exception:
         _undo(work, made)

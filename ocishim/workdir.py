@@ -2,7 +2,7 @@
 
 import os
 
-from . import patience, refusal, watch
+from . import linux, patience, refusal, watch
 from .errors import HostError, ShimError, SpecError, SyscallError, words
 from .probe import busy, holder, layer, room
 
@@ -15,34 +15,30 @@ NAME = ".ocishim-work-"
 
 
 class Workdir:
-    """A workdir of one view, and the process that removes it.
+    """A workdir of one view, to be made by `make`, and the process that removes it.
 
     The process waits outside of the view's namespaces, with upperdir locked, until the overlay is gone or
     this process ends without having mounted it. It holds neither mount nor namespace.
     """
 
-    def __init__(self, upper: "layer.Layer", path: str, locks: list[int]) -> None:
+    def __init__(self, path: str, locks: list[int], suspects: "list[tuple[layer.Layer, str]]") -> None:
         self.path = path
         self.locks = locks
-        # What a user's other namespaces have cannot be seen from within one.
-        self._suspects = list(holder.search([upper])) if os.geteuid() else []
+        self._suspects = suspects
         try:
-            self._watch = watch.begin()
-            begin, self._begin = os.pipe2(os.O_CLOEXEC)
-            self._end, end = os.pipe2(os.O_CLOEXEC)
-            child = patience.fork()
-            if child == 0:
-                self._start(begin, end)
-            os.close(begin)
-            os.close(end)
-            if os.waitpid(child, 0)[1]:
-                raise HostError(f"workdir {path}", "no process that could remove it afterwards", "try again")
-        except Exception as e:
-            _remove(path)
-            if isinstance(e, SyscallError):
-                remedy = "raise the sysctl fs.inotify.max_user_instances"
-                raise HostError(f"workdir {path}", str(e), remedy) from None
-            raise
+            self._watch = linux.inotify()
+        except SyscallError as e:
+            remedy = "raise the sysctl fs.inotify.max_user_instances"
+            raise HostError(f"workdir {path}", str(e), remedy) from None
+        begin, self._begin = os.pipe2(os.O_CLOEXEC)
+        self._end, end = os.pipe2(os.O_CLOEXEC)
+        child = patience.fork()
+        if child == 0:
+            self._start(begin, end)
+        os.close(begin)
+        os.close(end)
+        if os.waitpid(child, 0)[1]:
+            raise HostError(f"workdir {path}", "no process that could remove it afterwards", "try again")
 
     def _start(self, begin: int, end: int) -> "NoReturn":
         status = 1
@@ -83,16 +79,20 @@ def make(upper: "layer.Layer", where: str) -> Workdir:
         why = "a mount point: its workdir would lie on another file system, beside it"
         raise ShimError(f"{where}: --upper {upper.path}", why, "name a directory inside it")
     path = f"{parent.rstrip('/')}/{NAME}{upper.inode}"
+    # What a user's other namespaces have cannot be seen from within one.
+    suspects = list(holder.search([upper])) if os.geteuid() else []
+    work = Workdir(path, locks, suspects)  # whoever is killed from now on leaves nothing
     _remove(path)
     try:
         os.mkdir(path, 0o700)
     except OSError as e:
+        work.give_up()
         remedy = "name an upper layer in a directory that you may write to"
         if isinstance(e, FileExistsError):
             remedy = f"ocishim unshare -- rm -rf {path}"
         why = f"{path}: {words(e.errno or 0)}"
         raise HostError(f"{where}: workdir beside --upper {upper.path}", why, remedy) from None
-    return Workdir(upper, path, locks)
+    return work
 
 
 def _lock(upper: "layer.Layer", where: str) -> list[int]:

@@ -1,11 +1,9 @@
 """Who runs ocishim in a test: root, an ordinary user, or that user as root of `unshare -r`.
 
-/dev/fuse belongs to root alone on some machines. Each command of the user gets one that is open to all, on a
-tmpfs of a private mount namespace; the machine's own stays as it is. Debian's crun takes hybrid cgroups for
-broken ones: its commands do not see the v2 mount there.
+/dev/fuse belongs to root alone on some machines. Each command of the user gets one that is open to all, in a
+private mount namespace; the machine's own stays as it is (hack/for-user).
 """
 
-import functools
 import os
 import pathlib
 import pwd
@@ -23,22 +21,6 @@ BACKENDS = ("kernel", "fuse")
 Range = tuple[int, int, int]
 #: What nobody is.
 STRANGER = 3_000_000_000
-
-_FUSE = (
-    "mount -t tmpfs -o mode=755 tmpfs /mnt && mknod -m 666 /mnt/fuse c 10 229 && "
-    "mount --bind /mnt/fuse /dev/fuse && umount -l /mnt && "
-)
-_CRUN = "{ umount /sys/fs/cgroup/unified 2>/dev/null || true; } && "
-#: A checkout below a directory that only root may enter, such as root's home, is shown at its own path.
-_SHOW = (
-    'mount --bind "{root}" /mnt && mount -t tmpfs -o mode=755 tmpfs "{closed}" && mkdir -p "{root}" && '
-    'mount --bind /mnt "{root}" && umount -l /mnt && '
-)
-
-
-@functools.cache
-def _closed() -> pathlib.Path | None:
-    return next((each for each in reversed(ROOT.parents) if not each.stat().st_mode & 0o001), None)
 
 
 class Person(Host):
@@ -83,21 +65,18 @@ class Person(Host):
         What strace runs for an ordinary user it runs itself as that one: newuidmap keeps its set-user-ID bit
         only where the tracer is root.
         """
-        script = self.prelude(runtime)
-        prefix = ("unshare", "--mount", "--propagation", "slave", "sh", "-c", script + 'exec "$@"', "sh")
         if self.who == "user" and argv[0] == "strace":
             become, argv = ["strace", "-u", pwd.getpwuid(self.uid).pw_name], argv[1:]
         else:
             become = self.become
-        return [*(prefix if script else ()), *become, *map(str, argv)]
-
-    def prelude(self, runtime: str) -> str:
-        """Give the shell code that root runs before each command, in a private mount namespace."""
-        script = _CRUN if runtime == "crun" else ""
+        command = [*become, *map(str, argv)]
+        if self.setup:
+            command = ["sh", "-c", f'{self.setup}exec "$@"', "sh", *command]
         if self.who != "root":
-            closed = _closed()
-            script += _FUSE + (_SHOW.format(root=ROOT, closed=closed) if closed else "")
-        return script + self.setup
+            return [str(ROOT / "hack/for-user"), str(self.uid), *command]
+        if self.setup:
+            command = ["unshare", "--mount", "--propagation", "slave", *command]
+        return super().command(runtime, command)
 
     def container(self, runtime: str, bundle: Bundle, *options: str, **more: Any) -> Result:
         """Run a bundle, with these options of ocishim."""

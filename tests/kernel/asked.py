@@ -40,7 +40,7 @@ NOBODY = (
     "--ambient-caps=+dac_read_search "
 )
 #: The runtime is never started: all of this is refused.
-KERNEL = "--overlay kernel --runtime true create --bundle . c1"
+KERNEL = "--root state --overlay kernel --runtime true create --bundle . c1"
 FUSE = "--overlay fuse --runtime true create --bundle . c1"
 RUNSC = "--runtime ./runsc create --bundle . c1"
 
@@ -95,7 +95,7 @@ def script(case: Case) -> str:
     ]
     spec = {"ociVersion": "1.0.2", "root": {"path": "rootfs"}, "mounts": mounts, **case.spec}
     config = f"printf %s {shlex.quote(json.dumps(spec))} >config.json; echo 'trial_cache = \"\"' >settings"
-    asking = f"OCISHIM_CONFIG=$PWD/settings XDG_RUNTIME_DIR=$PWD exec {case.who} {case.program} {case.ask}"
+    asking = f"OCISHIM_CONFIG=$PWD/settings exec {case.who} {case.program} {case.ask}"
     return f"{config}\n{_BEFORE}{case.make}\n{asking}"
 
 

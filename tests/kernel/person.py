@@ -9,20 +9,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from harness import OCISHIM, Result, wait_for
+from harness import OCISHIM, ROOT, Result, wait_for
 
 #: In no /etc/passwd; the second is the first of the ids that it is granted where a test says so.
 UID = 64711
 GRANTED = 1_764_711_000
-#: Who cannot open this machine's /dev/fuse (0600) gets another one, in a mount namespace.
-_FUSE = """
-made="$1/fuse.$$"; mknod -m 666 "$made" c 10 229; mount --bind "$made" /dev/fuse; rm "$made"
-"""
+#: Over /etc, and not over files in it: who replaces one of those unmounts what is mounted there, for all.
 _GRANT = """
-{ cat /etc/passwd; echo "stranger:x:$2:$2::/:/bin/sh"; } >"$made"
-mount --bind "$made" /etc/passwd; rm "$made"
-echo "stranger:$3:65536" >"$made"
-for file in subuid subgid; do mount --bind "$made" /etc/$file; done; rm "$made"
+top="$1/etc.$$"; mkdir "$top"; cp /etc/passwd "$top"; echo "stranger:x:$2:$2::/:/bin/sh" >>"$top/passwd"
+for file in subuid subgid; do echo "stranger:$3:65536" >"$top/$file"; done
+chmod 755 "$top"; chmod 644 "$top"/*; mount -t overlay -o lowerdir="$top":/etc overlay /etc
 """
 
 
@@ -59,10 +55,10 @@ class Person:
         argv = [str(word) for word in words]
         if self.who == "root":
             return argv
-        script = _FUSE + (_GRANT if self.who == "user with ids" else "")
+        script = _GRANT if self.who == "user with ids" else ""
         script += 'shift 3; exec setpriv --reuid="$0" --regid="$0" --clear-groups "$@"'
         mine = (str(UID), str(self.directory), str(UID), str(GRANTED))
-        return ["unshare", "--mount", "--propagation", "slave", "sh", "-ec", script, *mine, *argv]
+        return [str(ROOT / "hack/for-user"), str(UID), "sh", "-ec", script, *mine, *argv]
 
     def environment(self) -> dict[str, str]:
         """Give the environment of the commands."""
@@ -91,7 +87,7 @@ class Person:
     def names(self) -> set[str]:
         """Give what lies in the directory, besides what makes this person one."""
         names = {path.name for path in self.directory.iterdir()} - {"config.toml"}
-        return {name for name in names if not name.startswith("fuse.")}
+        return {name for name in names if not name.startswith(("fuse.", "etc."))}
 
     def end(self) -> None:
         """Remove the directory, once what views have made in it is gone."""

@@ -25,6 +25,15 @@ CASES: dict[str, Case] = {
         ),
         ("lowerdir=p", *ON_K[1:]),
     ),
+    "OVL-KRN-12": Case(
+        "",
+        "user.max_user_namespaces=0: no further user namespace can be made",
+        who=(
+            "unshare --user --map-root-user --mount sh -c 'echo 0 >/proc/sys/user/max_user_namespaces; "
+            'exec setpriv --bounding-set=-sys_admin "$@"\' sh '
+        ),
+        where="",
+    ),
     # As if it were full: 100,000 real mounts make every other process of the machine wait.
     "OVL-KRN-13": Case(
         "",

@@ -86,6 +86,33 @@ def test_of_many_that_start_at_once_one_wins(person: Person, mode: str) -> None:
     assert wait_for(lambda: person.names() == {"place", "upper"})
 
 
+def test_who_is_refused_does_not_remove_what_another_has(person: Person) -> None:
+    """An upper layer may be made by one view, and be had by another one a moment later."""
+    person.lay("place")
+    hold = "exec 9<upper; flock 9; echo held; exec sleep 1000"
+    slow = (
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        "trace=flock",
+        "-e",
+        "inject=flock:delay_enter=2000000",
+    )
+    with person.start(*slow, OCISHIM, *WORDS, "kernel", "--", "true", stderr=subprocess.PIPE) as second:
+        assert wait_for((person.directory / "upper").exists)
+        with person.start("sh", "-c", hold, stdout=subprocess.PIPE) as first:
+            assert first.stdout
+            assert first.stdout.readline() == "held\n"
+            _, err = second.communicate(timeout=60)
+            first.kill()
+
+    assert (second.returncode, "is in use by" in err) == (1, True)
+    assert person.names() == {"place", "upper"}
+
+
 def test_a_container_cannot_have_what_a_view_has(host: Host, bundle: Bundle) -> None:
     bundle.overlay()
     upper = bundle.directory / "upper"
@@ -124,6 +151,21 @@ def test_what_is_killed_leaves_nothing(person: Person, mode: str) -> None:
         process.wait()
 
         assert wait_for(lambda: person.names() - {"upper"} == {"place"}), (delay, person.names())
+
+
+@pytest.mark.parametrize(
+    "point",
+    ["mkdir:when=2", "pipe2:when=1", "unshare:when=1", "mount:when=2", "fsmount:when=1", "umount2:when=1"],
+)
+def test_killed_at_a_system_call_it_leaves_nothing(person: Person, point: str) -> None:
+    person.lay("place")
+    name, _, when = point.partition(":")
+    inject = ("-e", f"trace={name}", "-e", f"inject={name}:signal=KILL:{when}")
+
+    result = person.run("strace", "-qq", "-o", "/dev/null", *inject, OCISHIM, *WORDS, "kernel", "--", "true")
+
+    assert result.status == -9
+    assert wait_for(lambda: person.names() - {"upper"} == {"place"})
 
 
 def test_what_is_left_where_even_the_keeper_was_killed_is_removed_by_the_next(person: Person) -> None:

@@ -73,7 +73,7 @@ def plain(*names: str) -> list[str]:
         ("ocishim doctor --r", plain("--runtime", "--redact")),
         ("ocishim doctor --facts x", ["file,x"]),
         ("ocishim explain OVL-FUS-1", plain("OVL-FUS-10", "OVL-FUS-11", "OVL-FUS-12", "OVL-FUS-13",
-                                            "OVL-FUS-14", "OVL-FUS-15")),
+                                            "OVL-FUS-14", "OVL-FUS-15", "OVL-FUS-16")),
         ("ocishim explain upp-0", plain(*(f"OVL-UPP-0{at}" for at in range(1, 10)))),
         ("ocishim explain o", plain(*(finding.id for finding in findings.all()))),
         ("ocishim completion ", plain("bash", "zsh", "fish")),
