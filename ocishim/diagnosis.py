@@ -97,6 +97,8 @@ def _layer(layer: LayerFacts, mount: MountFacts, bundle: BundleFacts) -> "Iterat
         yield no(what, f"it cannot be idmapped ({layer.idmap} from mount_setattr)", page)
     if layer.owner == _NOBODY and not bundle.is_initial:
         yield unsure(what, "its owner is not mapped in this user namespace", "OVL-UNS-02")
+    if layer.unmapped not in ("", layer.path):
+        yield unsure(what, f"{layer.unmapped} belongs to an owner who is not mapped", "OVL-UNS-01")
     if layer.ignores_case:
         yield unsure(what, "it ignores the case of names", "OVL-LOW-26")
     for mark in layer.marks:

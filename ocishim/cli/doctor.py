@@ -156,7 +156,11 @@ def _secrets(facts: Facts, me: int) -> redact.Secrets:
     paths = {home for home in homes if home}
     if facts.bundle:
         layers = [layer for mount in facts.bundle.mounts for layer in mount.layers]
-        paths.update(path for layer in layers for path in (layer.path, layer.written, layer.mount_point))
+        paths.update(
+            path
+            for layer in layers
+            for path in (layer.path, layer.written, layer.mount_point, layer.unmapped)
+        )
         paths.add(facts.bundle.path)
         # Of a network file system the server: host:/path, user@host:, //host/share.
         servers = [

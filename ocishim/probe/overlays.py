@@ -17,7 +17,9 @@ class LayerFacts:
     `name in path`. `device` is the file system's as mountinfo has it, `uuid` its UUID, "" where the kernel
     does not tell. `label` is SELinux' of the root. Of a lower layer `written_by` names another overlay's
     user, and `hard_links` are the files with several names in it, as far as was looked. `idmap` is the errno
-    of idmapping it, empty if that works or the spec does not ask for it.
+    of idmapping it, empty if that works or the spec does not ask for it. `mount_id` tells the mount by which
+    it is reached, as long as the machine runs, -1 unknown. `unmapped` is something in a lower layer whose
+    owner has no id in this user namespace.
     """
 
     role: str
@@ -47,6 +49,8 @@ class LayerFacts:
     written_by: str = ""
     hard_links: int = 0
     idmap: str = ""
+    mount_id: int = -1
+    unmapped: str = ""
 
 
 @dataclass(frozen=True, slots=True)

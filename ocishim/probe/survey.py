@@ -170,6 +170,8 @@ def _layer(
         step.writers.get(layer.path, "") if step else "",
         links,
         errno.errorcode.get(layer.idmap_errno, ""),
+        layer.mount,
+        layer.unmapped,
     )
 
 

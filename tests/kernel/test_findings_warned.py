@@ -86,6 +86,10 @@ CASES: dict[str, tuple[Case, str]] = {
         Case("", "", (*RW, "verity=on")),
         "? verity: it checks files copied up by metadata only, and metacopy is off",
     ),
+    "OVL-UNS-01 warning": (
+        Case("chown 1234 l/d", "", ("lowerdir=l",), who=USER),
+        "? lowerdir=B/l: B/l/d belongs to an owner who is not mapped",
+    ),
     "OVL-UNS-02": (
         Case("chown -R 1234 l", "", ("lowerdir=l",), who=USER),
         "? lowerdir=B/l: its owner is not mapped in this user namespace",
