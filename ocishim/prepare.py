@@ -46,16 +46,19 @@ class Preparation:
         self.edits = edits or {}
 
 
-def enter(inv: "Invocation", runtime: "LowLevelRuntime", found: "Bundle") -> "Namespace | None":
+def enter(
+    inv: "Invocation", runtime: "LowLevelRuntime", found: "Bundle", *, makes: bool = True
+) -> "Namespace | None":
     """Become root of a user namespace where this process may not mount; None where it may.
 
-    There is no way back. Raises ShimError if there can be no such namespace.
+    There is no way back. `makes` tells that a container will be made, and not only planned. Raises ShimError
+    if there can be no such namespace.
     """
     if initial.may_mount():
         return None
     from . import rootless
 
-    return rootless.enter(inv, runtime, found)
+    return rootless.enter(inv, runtime, found, makes=makes)
 
 
 def decide(

@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 _LATER = frozenset("checkpoint delete events exec kill pause ps resume start state update".split())
 
 
-def enter(inv: "Invocation", runtime: "LowLevelRuntime", found: "Bundle") -> "Namespace":
+def enter(
+    inv: "Invocation", runtime: "LowLevelRuntime", found: "Bundle", *, makes: bool = True
+) -> "Namespace":
     """Become root of a user namespace that the bundle's container can be made in.
 
-    Gives what that changes. Raises ShimError if there can be none.
+    Gives what that changes; `makes` tells that a container will be made. Raises ShimError if there can be no
+    such namespace.
     """
     from . import idmap, refusal, userns
     from .probe import subordinate
@@ -29,7 +32,7 @@ def enter(inv: "Invocation", runtime: "LowLevelRuntime", found: "Bundle") -> "Na
     without = refusal.without_proc()
     if without:
         raise without
-    root = _state(inv, runtime.kind, posix.environ)
+    root = _state(inv, runtime.kind, posix.environ, makes=makes)
     chosen = idmap.choose(found.spec, subordinate.look(), fills_in=runtime.kind == "crun")
     if chosen.path:
         _join(chosen.path)
@@ -100,8 +103,8 @@ def _join(path: str) -> None:
         posix.close(file)
 
 
-def _state(inv: "Invocation", kind: str, environ: "Mapping[bytes, bytes]") -> str:
-    """Give the state directory: --root, else the one that the runtime has for a user, made if need be."""
+def _state(inv: "Invocation", kind: str, environ: "Mapping[bytes, bytes]", *, makes: bool = True) -> str:
+    """Give the state directory: --root, else the one that the runtime has for a user; made if it may be."""
     if inv.root:
         return inv.root
     if not posix.geteuid() and initial.is_here():  # root who may not mount
@@ -116,6 +119,9 @@ def _state(inv: "Invocation", kind: str, environ: "Mapping[bytes, bytes]") -> st
     own = f"/tmp/ocishim-{me}"  # noqa: S108 - its owner and mode are looked at
     try:
         posix.mkdir(own, 0o700)
+        if not makes:
+            posix.rmdir(own)
+            return f"{own}/{kind}"
     except FileExistsError:
         pass
     except OSError as e:

@@ -120,7 +120,7 @@ def _look_at(bundle: str, name: str, mode: str) -> BundleFacts:
     found, mounts = container.read(inv)
     with terminal.progress() as show:
         show(f"the bundle's {len(mounts)} overlays")
-        namespace = prepare.enter(inv, low_level, found) if mounts else None
+        namespace = prepare.enter(inv, low_level, found, makes=False) if mounts else None
         who = mode or found_settings.overlay
         return survey.look(found, mounts, found_settings, who, low_level.kind, namespace)
 

@@ -49,7 +49,7 @@ def plan(bundle: str, name: str, mode: str | None, form: str) -> None:
     low_level = runtime.find(name, "ocishim", found_settings, environ)
     inv.words[inv.id_at] = bundle if "/" in bundle else f"./{bundle}"
     found, mounts = container.read(inv)
-    namespace = prepare.enter(inv, low_level, found) if mounts else None
+    namespace = prepare.enter(inv, low_level, found, makes=False) if mounts else None
     chosen, edits = _decide(inv, low_level, found_settings, found, mounts, namespace)
     binds = [(step.mount, _target(step)) for step, _ in chosen]
     new = rewrite.spec(found.text, binds, low_level.kind, edits)

@@ -74,7 +74,8 @@ def test_a_container_of_one_user_works(
 def test_plan_says_so(person: Person, bundle: OwnBundle, why: str) -> None:
     bundle.overlay()
 
-    result = person.run("runc", [OCISHIM, "plan", "--runtime", "runc", bundle.path])
+    where = {"XDG_RUNTIME_DIR": str(person.directory)}
+    result = person.run("runc", [OCISHIM, "plan", "--runtime", "runc", bundle.path], env=where)
 
     assert (result.status, result.err) == (0, "")
     limits = "chown to others fails, and files of others belong to nobody"

@@ -1,6 +1,8 @@
 """Overlays of podman (-v DIR:DIR:O): a user's, and those of root with a user namespace."""
 
+import os
 import pathlib
+import signal
 import subprocess
 from collections.abc import Iterator
 
@@ -18,6 +20,15 @@ _WORKED = Result(0, "lower\n/ov\n/ov/d\n/ov/d/moved\n", "")
 @pytest.fixture
 def who() -> str:
     return "user"
+
+
+@pytest.fixture
+def person(directory: pathlib.Path, who: str) -> Iterator[Person]:
+    """Be the user; podman without root leaves a process that holds its namespaces."""
+    for person in lend(directory, who):
+        yield person
+        for file in directory.rglob("pause.pid"):
+            os.kill(int(file.read_text()), signal.SIGKILL)
 
 
 @pytest.fixture

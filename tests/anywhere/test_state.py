@@ -66,6 +66,17 @@ def test_the_state_is_found_again(person: Person, bundle: OwnBundle, runtime: st
     assert [p.stat().st_mode & 0o7777 for p in made] == [0o700 for _ in made]
 
 
+def test_a_plan_makes_no_state_directory(person: Person, bundle: OwnBundle) -> None:
+    tmp = give_tmp(person)
+    bundle.overlay()
+
+    result = person.run("runc", [OCISHIM, "plan", "--runtime", "runc", bundle.path])
+
+    assert (result.status, result.err) == (0, "")
+    assert f"--root /tmp/ocishim-{person.uid}/runc run" in " ".join(result.out.split())
+    assert [each.name for each in tmp.iterdir()] == [person.directory.name]
+
+
 @pytest.mark.parametrize("maker", ["root", "user"])
 def test_another_user_is_refused(person: Person, bundle: OwnBundle, runtime: str, maker: str) -> None:
     if maker == "root":
