@@ -3,6 +3,7 @@
 from dataclasses import replace  # noqa: TID253 - nothing hot loads this
 
 from . import installed, tried, verdicts
+from .probe.denied import SWITCHES
 from .probe.facts import Attempt, Facts
 from .report import NO, OK, UNSURE, Line, Report, no, unsure
 
@@ -141,13 +142,10 @@ def _ordinary(facts: Facts) -> Line:
     userns, what = facts.userns, f"uid {facts.userns.tried_as} can make one and mount in it"
     if userns.make.result != "no":
         return tried.line(userns.make, what)
-    for name, value in userns.sysctls.items():
-        page = {
-            "kernel.unprivileged_userns_clone": "OVL-KRN-11" if value == 0 else "",
-            "user.max_user_namespaces": "OVL-KRN-12" if value == 0 or userns.make.errno == "ENOSPC" else "",
-            "kernel.apparmor_restrict_unprivileged_userns": "OVL-KRN-10" if value == 1 else "",
-        }.get(name)
-        if page:
+    for name, forbidding, page in SWITCHES:
+        value = userns.sysctls.get(name)
+        is_used_up = page == "OVL-KRN-12" and userns.make.errno == "ENOSPC"
+        if value is not None and (str(value) == forbidding or is_used_up):
             return no(what, f"{name}={value} ({tried.why(userns.make)})", page)
     return no(what, tried.why(userns.make), "OVL-KRN-15")
 

@@ -9,8 +9,10 @@ from typing import Any
 import click
 
 from .. import diff as changes
-from .. import initial, options
+from .. import initial
 from ..errors import HostError, SpecError, printable, words
+from .lower import option as lower_option
+from .lower import split
 
 _LETTERS = {
     changes.ADDED: "A",
@@ -22,13 +24,7 @@ _LETTERS = {
 
 
 def _lowers(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> list[str] | None:
-    found: list[str] = []
-    for value in values:
-        try:
-            lower, data = options.lower_list(value)
-        except ValueError as e:
-            raise click.UsageError(f"--lower {value}: {e}; write DIR:DIR, and \\: in a name") from None
-        found += [*lower, *data]
+    found = [layer for _, layers, data in split(values) for layer in (*layers, *data)]
     return found if values else None
 
 
@@ -37,14 +33,7 @@ def _lowers(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> l
     epilog="Exit status: 0; 1 if something could not be read; 2 usage.",
 )
 @click.argument("upper", type=click.Path(file_okay=False))
-@click.option(
-    "--lower",
-    metavar="DIR[:DIR…]",
-    multiple=True,
-    callback=_lowers,
-    type=click.Path(file_okay=False),
-    help="The lower layers, top → bottom; may be given several times. A backslash protects a colon.",
-)
+@lower_option(_lowers)
 @click.option(
     "--format",
     "form",

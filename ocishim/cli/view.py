@@ -4,24 +4,22 @@ import os
 
 import click
 
-from .. import options, settings
+from .. import settings
 from .. import view as views
+from .lower import option as lower_option
+from .lower import split
 from .unshare import run
 
 
 def _layers(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[list[str], list[str]]:
-    lower: list[str] = []
+    found: list[str] = []
     data: list[str] = []
-    for value in values:
-        try:
-            layers, more = options.lower_list(value)
-        except ValueError as e:
-            raise click.UsageError(f"--lower {value}: {e}; write DIR:DIR, and \\: in a name") from None
+    for value, layers, more in split(values):
         if data:
             raise click.UsageError(f"--lower {value}: a lower layer cannot follow a data-only one")
-        lower += layers
+        found += layers
         data += more
-    return lower, data
+    return found, data
 
 
 @click.command(
@@ -31,15 +29,7 @@ def _layers(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> t
     epilog="Exit status: the command's; 1 if there can be no such view; 2 usage; "
     "126 if the command does not start, 127 if there is none.",
 )
-@click.option(
-    "--lower",
-    metavar="DIR[:DIR…]",
-    multiple=True,
-    required=True,
-    callback=_layers,
-    type=click.Path(file_okay=False),
-    help="The lower layers, top → bottom; may be given several times. A backslash protects a colon.",
-)
+@lower_option(_layers, required=True)
 @click.option(
     "--upper",
     metavar="DIR",

@@ -5,7 +5,8 @@ from errno import EAGAIN, ENOSPC, EUSERS
 from .. import refusal
 from ..errors import HostError, words
 
-_SWITCHES = (
+#: The switches that a kernel may have, the value by which each forbids, and the page on it.
+SWITCHES = (
     ("kernel.unprivileged_userns_clone", "0", "OVL-KRN-11"),
     ("user.max_user_namespaces", "0", "OVL-KRN-12"),
     ("kernel.apparmor_restrict_unprivileged_userns", "1", "OVL-KRN-10"),
@@ -17,7 +18,7 @@ def explain(errno: int, uid: int) -> HostError:
     without = refusal.without_proc()
     if without:
         return without
-    for name, value, page in _SWITCHES:
+    for name, value, page in SWITCHES:
         if _sysctl(name) == value:
             return refusal.host(page, sysctl=name, value=value, program="ocishim")
     if errno in (ENOSPC, EUSERS):

@@ -8,6 +8,7 @@ from ..drivers.fuse import find
 from ..errors import HostError, ShimError
 from ..idmap import User
 from . import kmsg, programs, subordinate
+from .denied import SWITCHES
 from .facts import Facts, Fuse, Kernel, Overlay, Process, Runtime, UserNamespaces, errno_name
 
 TYPE_CHECKING = False
@@ -22,11 +23,7 @@ CAPABILITIES = (
     "CAP_SETUID", "CAP_SYS_ADMIN", "CAP_MKNOD", "CAP_SETFCAP",
 )  # fmt: skip
 #: The switches that forbid an unprivileged user namespace; a kernel has some of them.
-SYSCTLS = (
-    "kernel.unprivileged_userns_clone",
-    "user.max_user_namespaces",
-    "kernel.apparmor_restrict_unprivileged_userns",
-)
+SYSCTLS = tuple(name for name, _, _ in SWITCHES)
 #: Modes of seccomp(2), by the number that /proc/self/status gives.
 SECCOMP = ("off", "strict", "filter")
 
